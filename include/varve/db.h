@@ -1,0 +1,201 @@
+/*
+ * varve/db.h: the store itself. Ordered keys and values in a directory, written through a
+ * write-ahead log into a log-structured merge tree (O'Neil et al., 1996).
+ *
+ * Every function is thread safe, but for varve_close and varve_destroy, which must be the last
+ * call. A revision is the sequence number of the commit that wrote a key: strictly growing over the
+ * whole store, one for all of a batch; 0 is no commit at all.
+ */
+#ifndef VARVE_DB_H
+#define VARVE_DB_H
+
+#include <stdbool.h>
+
+#include <varve/batch.h>
+#include <varve/options.h>
+#include <varve/slice.h>
+#include <varve/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct varve_db;
+struct varve_snapshot;
+
+/* Opens the store in `path`, recovering what a crash left. `options` may be NULL (defaults).
+ * `ret_error` (may be NULL) tells a person what is wrong and where. Caller frees with varve_close.
+ * VARVE_LOCKED when another process has it, VARVE_NOT_FOUND without create_if_missing,
+ * VARVE_EXISTS with error_if_exists, VARVE_CORRUPT, VARVE_UNSUPPORTED, VARVE_INVALID (an option),
+ * VARVE_IO, VARVE_NO_SPACE, VARVE_NO_MEMORY, VARVE_NO_FILES. */
+VARVE_API VARVE_MUST_CHECK enum varve_status varve_open(const char *path,
+                                                        const struct varve_options *options,
+                                                        struct varve_db **ret_db,
+                                                        struct varve_error *ret_error);
+
+/* Finishes queued writes, flushes, seals the log and frees `db` (takes NULL). All iterators,
+ * snapshots and values must be gone. The status says whether all of it reached the disk; what was
+ * acknowledged as durable is safe in any case. `db` is freed in any case. */
+VARVE_API enum varve_status varve_close(struct varve_db *db);
+
+/* Removes a store's files and its directory if nothing else is in it. VARVE_LOCKED while open. */
+VARVE_API VARVE_MUST_CHECK enum varve_status varve_destroy(const char *path,
+                                                           struct varve_error *ret_error);
+
+enum varve_sync { VARVE_SYNC_DEFAULT, VARVE_SYNC_ON, VARVE_SYNC_OFF };
+
+/* Blocking writes. They return once the write is visible and, for a synced write, on stable
+ * storage. `ret_revision` may be NULL.
+ * VARVE_INVALID, VARVE_TOO_LARGE: refused, nothing happened. VARVE_NO_SPACE, VARVE_READ_ONLY,
+ * VARVE_BUSY (queue full or merging is far behind), VARVE_CLOSED, VARVE_NO_MEMORY: did not happen.
+ * VARVE_OUTCOME_UNKNOWN: may or may not survive a restart; not visible until then. */
+VARVE_API VARVE_MUST_CHECK enum varve_status varve_put(struct varve_db *db, struct varve_slice key,
+                                                       struct varve_slice value,
+                                                       enum varve_sync sync,
+                                                       uint64_t *ret_revision);
+VARVE_API VARVE_MUST_CHECK enum varve_status varve_delete(struct varve_db *db,
+                                                          struct varve_slice key,
+                                                          enum varve_sync sync,
+                                                          uint64_t *ret_revision);
+/* An empty batch is VARVE_OK, commits nothing and gives the current revision. The batch is
+ * borrowed until the call returns. */
+VARVE_API VARVE_MUST_CHECK enum varve_status varve_write(struct varve_db *db,
+                                                         struct varve_batch *batch,
+                                                         enum varve_sync sync,
+                                                         uint64_t *ret_revision);
+
+/*
+ * Writes without blocking. A write request is the caller's memory and takes part in the queue
+ * itself; a receiver is where finished requests are handed over, a whole group's at once, so that
+ * one wake-up serves many.
+ */
+struct varve_write_request;
+
+struct varve_write_receiver {
+    /* Takes a list of finished requests (linked by `next`), in commit order. Called on a committing
+     * thread: it must be quick, must not block and must not call the store. */
+    void (*deliver)(struct varve_write_receiver *receiver, struct varve_write_request *list);
+};
+
+struct varve_write_request {
+    /* set by the caller */
+    struct varve_batch *batch; /* borrowed until delivered */
+    struct varve_write_receiver *receiver;
+    enum varve_sync sync;
+    /* set on delivery */
+    enum varve_status status; /* as of varve_write */
+    uint64_t revision;
+    struct varve_write_request *next;
+    /* the store's own, from varve_write_async to delivery */
+    void *reserved[6];
+};
+
+/* On VARVE_OK the request belongs to the store until it is delivered, exactly once (it may be
+ * before the call returns, on another thread). On any other status it was not taken: VARVE_INVALID
+ * (also for an empty batch), VARVE_TOO_LARGE, VARVE_BUSY, VARVE_CLOSED, VARVE_NO_MEMORY. */
+VARVE_API VARVE_MUST_CHECK enum varve_status varve_write_async(struct varve_db *db,
+                                                               struct varve_write_request *request);
+
+/* A value that is lent without a copy: it pins the memtable or block that holds it. Release soon.
+ */
+struct varve_value {
+    struct varve_slice data; /* borrowed until varve_value_release */
+    uint64_t revision;
+    void *reserved[3];
+};
+
+/* VARVE_NOT_FOUND is the only status that says that the key is absent. `snapshot` may be NULL
+ * (now). On VARVE_OK the caller releases `ret_value` with varve_value_release. VARVE_INVALID,
+ * VARVE_IO, VARVE_CORRUPT, VARVE_NO_MEMORY, VARVE_NO_FILES. */
+VARVE_API VARVE_MUST_CHECK enum varve_status varve_get(struct varve_db *db, struct varve_slice key,
+                                                       const struct varve_snapshot *snapshot,
+                                                       struct varve_value *ret_value);
+VARVE_API void varve_value_release(struct varve_value *value); /* takes a zeroed one */
+
+/* A fixed view of the store. Caller frees with varve_snapshot_release. VARVE_NO_MEMORY. */
+VARVE_API VARVE_MUST_CHECK enum varve_status
+varve_snapshot_acquire(struct varve_db *db, const struct varve_snapshot **ret_snapshot);
+VARVE_API void varve_snapshot_release(struct varve_db *db, const struct varve_snapshot *snapshot);
+VARVE_API uint64_t varve_snapshot_revision(const struct varve_snapshot *snapshot);
+
+/* Starts to write the memtable out as a table; with `wait`, returns when it is done. */
+VARVE_API VARVE_MUST_CHECK enum varve_status varve_flush(struct varve_db *db, bool wait);
+
+/* Merges all of the store down as far as it goes; with `wait`, returns when it is done. */
+VARVE_API VARVE_MUST_CHECK enum varve_status varve_compact(struct varve_db *db, bool wait);
+
+/* What the store accepts just now. */
+enum varve_state {
+    VARVE_STATE_OK,
+    VARVE_STATE_NO_SPACE,  /* writes are refused until there is room again */
+    VARVE_STATE_READ_ONLY, /* a write or sync failed; until the store is opened anew */
+};
+
+struct varve_level_stats {
+    uint64_t runs, tables, bytes, entries;
+};
+
+/* Counters since open unless it says otherwise; a consistent enough picture, not an atomic one. */
+struct varve_stats {
+    enum varve_state state;
+    char state_reason[256]; /* empty when OK */
+
+    uint64_t revision; /* the newest visible one */
+    uint64_t puts, deletes, gets, gets_found, seeks, batches;
+    uint64_t user_write_bytes; /* keys and values as they came in */
+
+    uint64_t memtable_bytes, memtable_entries, memtables; /* now, active and waiting */
+
+    uint64_t wal_bytes, wal_groups, wal_syncs, wal_segment; /* written, groups, syncs, active id */
+    uint64_t wal_live_bytes;                                /* now, in live segments */
+    uint64_t wal_segments_recycled;
+
+    struct varve_level_stats levels[VARVE_LEVELS_MAX]; /* now */
+    uint64_t table_bytes, tables, tables_open;         /* now */
+
+    uint64_t flushes, flush_bytes;
+    uint64_t compactions, compaction_bytes_read, compaction_bytes_written, compactions_running;
+    uint64_t trivial_moves;
+
+    uint64_t stalls, stall_us;
+
+    uint64_t bloom_checks, bloom_useful, bloom_false_positives;
+    uint64_t cache_lookups, cache_hits, cache_bytes, cache_bytes_max;
+    uint64_t block_reads, block_read_bytes;
+
+    uint64_t snapshots, iterators; /* now */
+
+    /* of the last open */
+    uint64_t recovery_us, recovery_frames, recovery_entries, recovery_segments;
+    uint64_t recovery_cut_frames; /* valid frames that a cut tail dropped */
+    uint64_t recovery_cut_bytes;
+};
+VARVE_API void varve_stats_read(struct varve_db *db, struct varve_stats *ret_stats);
+
+/* Latency distributions since open, for the operations that the store itself times. */
+enum varve_latency {
+    VARVE_LATENCY_SYNC,
+    VARVE_LATENCY_GROUP, /* a whole commit group, append to publish */
+    VARVE_LATENCY_FLUSH,
+    VARVE_LATENCY_COMPACTION,
+    VARVE_LATENCY_COUNT
+};
+struct varve_latency_stats {
+    uint64_t count, sum_us, p50_us, p95_us, p99_us, p999_us, max_us;
+};
+VARVE_API void varve_latency_read(struct varve_db *db, enum varve_latency which,
+                                  struct varve_latency_stats *ret_stats);
+
+/* Upper bounds of microseconds in, cumulative counts out: the buckets of a Prometheus histogram. */
+VARVE_API void varve_latency_buckets(struct varve_db *db, enum varve_latency which,
+                                     const uint64_t *bounds_us, size_t count,
+                                     uint64_t *ret_cumulative);
+
+/* The library's version, "1.2.3"; the newest on-disk format that it reads and writes. */
+VARVE_API const char *varve_version(void);
+VARVE_API unsigned varve_format_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,80 @@
+/*
+ * varve/options.h: what a store is opened with.
+ *
+ * Fill a struct with varve_options_init and change what should differ. varve_open copies it; the
+ * caller keeps ownership and may drop it at once.
+ */
+#ifndef VARVE_OPTIONS_H
+#define VARVE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <varve/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Limits that no option changes. */
+#define VARVE_KEY_BYTES_MAX 4096u
+#define VARVE_VALUE_BYTES_MAX (64u << 20)
+#define VARVE_LEVELS_MAX 7u
+
+enum varve_recovery_mode {
+    VARVE_RECOVERY_TAIL,          /* cut a tail that was not shown to be synced (default) */
+    VARVE_RECOVERY_STRICT,        /* refuse any anomaly */
+    VARVE_RECOVERY_POINT_IN_TIME, /* stop at the first damage; not supported yet, open refuses it */
+    VARVE_RECOVERY_SALVAGE,       /* skip damage; not supported yet, open refuses it */
+};
+
+enum varve_log_level { VARVE_LOG_ERROR, VARVE_LOG_WARNING, VARVE_LOG_INFO, VARVE_LOG_DEBUG };
+
+/* Called from any thread, also from several at once; must not call back into the store.
+ * `text` is borrowed until the call returns, one line without a line break. */
+typedef void (*varve_log_fn)(void *context, enum varve_log_level level, const char *text);
+
+struct varve_options {
+    bool create_if_missing; /* default true */
+    bool error_if_exists;   /* default false */
+    bool sync_writes;       /* durability of writes that do not say; default true */
+    enum varve_recovery_mode recovery_mode;
+
+    size_t memtable_bytes;     /* 64 KiB to 4 GiB; default 64 MiB */
+    size_t memtable_entries;   /* 1,000 to 1e9; default 500,000 */
+    size_t memtables_max;      /* active and waiting for flush together, 2 to 64; default 4 */
+    size_t group_bytes;        /* a commit group's cap, 4 KiB to 64 MiB; default 1 MiB */
+    size_t wal_segments_spare; /* old WAL segments kept for reuse, 0 to 64; default 4 */
+    size_t write_queue_bytes;  /* encoded batches waiting for commit; default 256 MiB */
+    size_t batch_bytes_max;    /* one encoded batch; default 64 MiB */
+    size_t value_bytes_max;    /* one value, up to VARVE_VALUE_BYTES_MAX; default 16 MiB */
+
+    size_t block_bytes;            /* data block target, 1 KiB to 1 MiB; default 4 KiB */
+    size_t block_restart_interval; /* keys per restart point, 1 to 256; default 16 */
+    size_t bloom_bits_per_key;     /* 0 (none) to 32; default 10 */
+    size_t table_bytes;            /* output table target, 64 KiB to 4 GiB; default 64 MiB */
+    size_t block_cache_bytes;      /* data, index and filter blocks; default 256 MiB */
+    size_t open_tables_max;        /* tables kept open, 16 to 100,000; default 1,000 */
+
+    size_t level0_trigger;     /* level-0 runs that start a merge, 2 to 64; default 4 */
+    size_t level0_stop;        /* level-0 runs at which writes wait, > trigger; default 24 */
+    size_t max_levels;         /* 2 to VARVE_LEVELS_MAX; default 7 */
+    size_t level_multiplier;   /* 2 to 100; default 10 */
+    size_t background_threads; /* workers, one always free for flushes, 2 to 64; default 2 */
+
+    varve_log_fn log; /* may be NULL */
+    void *log_context;
+};
+
+/* Sets every field to its default. */
+VARVE_API void varve_options_init(struct varve_options *options);
+
+/* VARVE_INVALID names the option in `ret_error` (may be NULL). Thread safe. */
+VARVE_API VARVE_MUST_CHECK enum varve_status
+varve_options_check(const struct varve_options *options, struct varve_error *ret_error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

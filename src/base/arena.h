@@ -1,0 +1,47 @@
+/*
+ * base/arena.h: memory that is given out in small pieces and taken back all at once. Chunks can be
+ * handed from one arena to the next, so that a new memtable does not fault its pages in again.
+ * One thread allocates; the pieces may be read by others. Not thread safe otherwise.
+ */
+#ifndef BASE_ARENA_H
+#define BASE_ARENA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+struct arena_chunk;
+
+/* Chunks at rest. The owner guards it. A zeroed one is empty. */
+struct arena_chunks {
+    struct arena_chunk *first;
+    size_t count;
+};
+void arena_chunks_deinit(struct arena_chunks *chunks);
+
+struct arena {
+    struct arena_chunk *chunks; /* newest first */
+    uint8_t *at, *end;
+    size_t chunk_bytes;
+    size_t used_bytes;     /* given out, padding included */
+    size_t reserved_bytes; /* taken from the system */
+    struct arena_chunks spare;
+};
+
+/* Takes ownership of the chunks in `spare` (may be NULL) and empties it; chunks of another size
+ * than `chunk_bytes` are freed. */
+void arena_init(struct arena *arena, size_t chunk_bytes, struct arena_chunks *spare);
+
+/* Frees all, or puts up to `keep_max` chunks of the regular size into `keep` (may be NULL). */
+void arena_deinit(struct arena *arena, struct arena_chunks *keep, size_t keep_max);
+
+/* Makes sure that pieces of `size` bytes in all (each rounded up to 8) can be had without asking
+ * the system, so that what follows cannot fail. VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status arena_reserve(struct arena *arena, size_t size);
+
+/* Aligned to 8. NULL when out of memory. What was reserved is used first; a piece larger than a
+ * quarter of a chunk that is not reserved gets a chunk of its own. */
+void *arena_alloc(struct arena *arena, size_t size);
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * engine/block_cache.h: verified data blocks in memory, in shards, within one byte budget that the
+ * index and filter blocks of open tables are charged to as well. Pinned blocks stay. Thread safe.
+ */
+#ifndef ENGINE_BLOCK_CACHE_H
+#define ENGINE_BLOCK_CACHE_H
+
+#include "format/sstable_reader.h"
+
+struct block_cache;
+
+struct block_cache_stats {
+    uint64_t lookups, hits, evictions;
+    uint64_t bytes, charged_bytes, bytes_max; /* now: blocks, charges, the budget */
+    uint64_t block_reads, block_read_bytes;   /* from files */
+};
+
+MUST_CHECK enum varve_status block_cache_new(size_t budget_bytes, struct block_cache **ret_cache);
+void block_cache_free(struct block_cache *cache); /* nothing pinned any more; takes NULL */
+
+/* What table readers fetch through. Borrowed until the cache is freed. A block that the budget has
+ * no room for is still served, and freed on release. */
+struct block_fetcher *block_cache_fetcher(struct block_cache *cache);
+
+/* Memory elsewhere that counts against the budget (may be negative to give back). */
+void block_cache_charge(struct block_cache *cache, int64_t bytes);
+
+/* Forgets all blocks of a table that is gone; pinned ones go on release. */
+void block_cache_drop_table(struct block_cache *cache, uint64_t file_id);
+
+void block_cache_stats(struct block_cache *cache, struct block_cache_stats *ret_stats);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * engine/memtable.h: the newest entries, in a skip list (Pugh, 1990) in an arena. One writer at a
+ * time; readers need no lock and may run beside the writer: an entry is seen whole or not at all.
+ * Nothing is ever removed. Counted by references.
+ */
+#ifndef ENGINE_MEMTABLE_H
+#define ENGINE_MEMTABLE_H
+
+#include "base/arena.h"
+#include "format/batch_codec.h"
+#include "format/entry.h"
+
+struct memtable;
+
+/* Chunks of memtables gone by, for the next ones. Thread safe. Outlives all its memtables. */
+struct memtable_pool;
+MUST_CHECK enum varve_status memtable_pool_new(size_t chunk_bytes, size_t keep_bytes,
+                                               struct memtable_pool **ret_pool);
+void memtable_pool_free(struct memtable_pool *pool);
+
+/* With one reference, the caller's. `segment_id`: the WAL segment that its entries are logged in.
+ */
+MUST_CHECK enum varve_status memtable_new(struct memtable_pool *pool, uint64_t segment_id,
+                                          struct memtable **ret_memtable);
+void memtable_ref(struct memtable *memtable);
+void memtable_unref(struct memtable *memtable); /* takes NULL */
+
+/* Makes sure that memtable_add of `entries` more entries with `bytes` of keys and values in all
+ * cannot fail. Writer only. VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status memtable_reserve(struct memtable *memtable, size_t entries,
+                                              size_t bytes);
+/* Adds one entry, for which room is reserved. Writer only. (sequence, key) is new. */
+void memtable_add(struct memtable *memtable, uint64_t sequence, const struct batch_op *op);
+
+/* The first entry >= the internal key `target` if it has the same user key, else VARVE_NOT_FOUND.
+ * The value is borrowed until the memtable is freed. */
+MUST_CHECK enum varve_status memtable_get(struct memtable *memtable, struct varve_slice target,
+                                          uint64_t *ret_tag, struct varve_slice *ret_value);
+
+/* Holds a reference. Entries are borrowed until the memtable is freed. Sees what the writer adds
+ * meanwhile. Caller frees with entry_iterator_free. */
+MUST_CHECK enum varve_status memtable_iterator_new(struct memtable *memtable,
+                                                   struct entry_iterator **ret_iterator);
+
+/* Any thread. */
+size_t memtable_bytes(const struct memtable *memtable); /* reserved from the system */
+size_t memtable_entries(const struct memtable *memtable);
+uint64_t memtable_segment_id(const struct memtable *memtable);
+/* 0 and 0 while empty. */
+void memtable_sequences(const struct memtable *memtable, uint64_t *ret_first, uint64_t *ret_last);
+
+#endif

@@ -1,0 +1,24 @@
+/*
+ * format/bloom.h: a cache-line-blocked Bloom filter (Putze, Sanders, Singler, 2007): one hash picks
+ * a 64-byte line and all probes stay within it, so that a look-up touches one cache line.
+ *
+ *   filter: lines of 64 bytes, then probes per key (1 byte), then 0x01 (the layout's number)
+ */
+#ifndef FORMAT_BLOOM_H
+#define FORMAT_BLOOM_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+
+/* Appends a filter over `count` hashes (base/hash.h, of user keys; repeated ones are fine).
+ * bits_per_key 1 to 32. VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status bloom_build(const uint64_t *hashes, size_t count, size_t bits_per_key,
+                                         struct buf *out);
+/* True when the bytes have the shape of a filter. */
+bool bloom_is_valid(struct varve_slice filter);
+/* False: surely not in the set. Only on a valid one. */
+bool bloom_may_contain(struct varve_slice filter, uint64_t hash);
+void bloom_prefetch(struct varve_slice filter, uint64_t hash);
+
+#endif

@@ -1,0 +1,69 @@
+/*
+ * format/sstable_reader.h: reads one table. Trusts nothing that comes from disk: every block is
+ * checked before it is used, and damage is VARVE_CORRUPT, never an absent key.
+ *
+ * A reader is immutable once open and thread safe. Data blocks are fetched through a
+ * block_fetcher, so that a cache can stand between.
+ */
+#ifndef FORMAT_SSTABLE_READER_H
+#define FORMAT_SSTABLE_READER_H
+
+#include "format/block.h"
+#include "format/sstable.h"
+#include "os/env.h"
+
+struct sstable_reader;
+
+/* A pinned, verified, uncompressed block. Zeroed: none. */
+struct block_ref {
+    struct varve_slice data; /* borrowed until released */
+    void *pin;               /* the fetcher's own */
+};
+
+struct block_fetcher {
+    /* A block of `reader`. `fill`: worth keeping. On OK the caller releases it. */
+    enum varve_status (*fetch)(struct block_fetcher *fetcher, struct sstable_reader *reader,
+                               struct block_handle handle, bool fill, struct block_ref *ret);
+    void (*release)(struct block_fetcher *fetcher, struct block_ref *ref); /* takes a zeroed one */
+};
+
+/* Opens and verifies footer, properties, index and filter. `file_bytes` and `file_id` are the
+ * manifest's: a table that differs is VARVE_CORRUPT. VARVE_NOT_FOUND, VARVE_UNSUPPORTED,
+ * VARVE_NO_FILES, VARVE_IO, VARVE_NO_MEMORY. Caller frees with sstable_reader_free. */
+MUST_CHECK enum varve_status sstable_reader_open(struct env *env, const char *path,
+                                                 uint64_t file_id, uint64_t file_bytes,
+                                                 struct sstable_reader **ret_reader,
+                                                 struct varve_error *ret_error);
+void sstable_reader_free(struct sstable_reader *reader); /* takes NULL */
+
+const struct sstable_properties *sstable_reader_properties(const struct sstable_reader *reader);
+uint64_t sstable_reader_file_id(const struct sstable_reader *reader);
+const char *sstable_reader_path(const struct sstable_reader *reader);
+size_t sstable_reader_memory_bytes(const struct sstable_reader *reader); /* index, filter, self */
+bool sstable_reader_has_filter(const struct sstable_reader *reader);
+/* hash_slice of the user key. Without a filter: true. */
+bool sstable_reader_may_contain(const struct sstable_reader *reader, uint64_t hash);
+void sstable_reader_prefetch_filter(const struct sstable_reader *reader, uint64_t hash);
+
+/* Reads, verifies and uncompresses one block from the file into malloc'd memory of
+ * *ret_size bytes. What a fetcher calls on a miss. Caller frees with free(). */
+MUST_CHECK enum varve_status sstable_reader_read_block(struct sstable_reader *reader,
+                                                       struct block_handle handle,
+                                                       uint8_t **ret_data, size_t *ret_size);
+
+/* The newest entry of the target's user key at or below its tag's sequence: the first entry >= the
+ * internal key `target`, if it has that user key. VARVE_NOT_FOUND otherwise. Does not ask the
+ * filter. On OK `ret_value` lives until `ret_pin` is released by the caller. */
+MUST_CHECK enum varve_status sstable_reader_get(struct sstable_reader *reader,
+                                                struct block_fetcher *fetcher,
+                                                struct varve_slice target, bool fill,
+                                                uint64_t *ret_tag, struct varve_slice *ret_value,
+                                                struct block_ref *ret_pin);
+
+/* A pass over the whole table; keeps one block pinned. The reader and fetcher are borrowed until it
+ * is freed. Caller frees with entry_iterator_free. VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status sstable_iterator_new(struct sstable_reader *reader,
+                                                  struct block_fetcher *fetcher, bool fill,
+                                                  struct entry_iterator **ret_iterator);
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * format/wal_reader.h: replays one segment and judges its end. Trusts nothing. Not thread safe.
+ */
+#ifndef FORMAT_WAL_READER_H
+#define FORMAT_WAL_READER_H
+
+#include "base/buf.h"
+#include "format/wal.h"
+#include "os/env.h"
+
+struct wal_frame {
+    uint64_t offset, end_offset; /* in the segment, padding included */
+    uint64_t first_sequence;
+    uint64_t commit_time_ms;
+    uint64_t synced_offset;
+    uint32_t batch_count;
+    struct varve_slice payload; /* borrowed until the next call */
+};
+
+struct wal_reader {
+    struct env_file *file;
+    char path[4096];
+    uint64_t file_bytes;
+    uint64_t segment_id;
+    uint64_t salt;
+    uint64_t offset;        /* end of the last valid frame */
+    uint64_t limit;         /* frames must end at or before it: sealed length, or the file's */
+    uint64_t next_sequence; /* no later frame may begin lower */
+    uint64_t synced_offset; /* greatest seen */
+    uint64_t frames;
+    struct buf window; /* read-ahead */
+    uint64_t window_offset;
+};
+
+/* Opens and checks the header. VARVE_NOT_FOUND (no file), VARVE_CORRUPT (header, another id,
+ * shorter than `sealed_length`), VARVE_UNSUPPORTED (version). `sealed_length` 0: not known. */
+MUST_CHECK enum varve_status wal_reader_open(struct wal_reader *reader, struct env *env,
+                                             const char *path, uint64_t segment_id,
+                                             uint64_t sealed_length, struct varve_error *ret_error);
+void wal_reader_close(struct wal_reader *reader);
+
+/* The next frame. VARVE_END at the sealed length, or where no valid frame stands (then ask
+ * wal_reader_judge). A sealed segment whose frames do not end exactly at its length is
+ * VARVE_CORRUPT. A valid frame's batches are still the caller's to check. */
+MUST_CHECK enum varve_status wal_reader_next(struct wal_reader *reader,
+                                             struct wal_frame *ret_frame);
+
+/* Batches of a frame, one after the other: OK, END, CORRUPT. */
+MUST_CHECK enum varve_status wal_frame_next_batch(struct varve_slice *payload_rest,
+                                                  struct varve_slice *ret_batch);
+
+/* After VARVE_END on an unsealed segment: what stands behind the last valid frame? Looks at every
+ * 8-byte aligned offset up to the end of the file for frames with this segment's salt, id and a
+ * sequence not below next_sequence. */
+enum wal_tail_kind {
+    WAL_TAIL_CLEAN,   /* nothing of this segment's life */
+    WAL_TAIL_TORN,    /* an unfinished or unsynced frame, maybe valid ones behind it, none of which
+                         says that the bad place had been synced */
+    WAL_TAIL_DAMAGED, /* a later valid frame says that it had been synced */
+};
+struct wal_tail {
+    enum wal_tail_kind kind;
+    uint64_t offset;         /* where the last good frame ends */
+    uint64_t end_offset;     /* of what is of this life behind it; equals offset when CLEAN */
+    uint64_t frames_dropped; /* valid frames behind the bad place */
+    uint64_t synced_offset;  /* greatest seen in a valid frame, before or behind */
+};
+MUST_CHECK enum varve_status wal_reader_judge(struct wal_reader *reader, struct wal_tail *ret_tail);
+
+#endif
