@@ -25,7 +25,8 @@ struct arena {
     uint8_t *at, *end;
     size_t chunk_bytes;
     size_t used_bytes;     /* given out, padding included */
-    size_t reserved_bytes; /* taken from the system */
+    size_t reserved_bytes; /* held from the system, spare chunks included */
+    size_t promised_bytes; /* of the last reservation, not yet given out */
     struct arena_chunks spare;
 };
 
@@ -37,7 +38,8 @@ void arena_init(struct arena *arena, size_t chunk_bytes, struct arena_chunks *sp
 void arena_deinit(struct arena *arena, struct arena_chunks *keep, size_t keep_max);
 
 /* Makes sure that pieces of `size` bytes in all (each rounded up to 8) can be had without asking
- * the system, so that what follows cannot fail. VARVE_NO_MEMORY. */
+ * the system, so that what follows cannot fail. Only the last reservation counts.
+ * VARVE_NO_MEMORY. */
 MUST_CHECK enum varve_status arena_reserve(struct arena *arena, size_t size);
 
 /* Aligned to 8. NULL when out of memory. What was reserved is used first; a piece larger than a
