@@ -18,15 +18,10 @@
 #include <nmmintrin.h>
 #define CRC_HARDWARE 1
 #define CRC_TARGET __attribute__((target("sse4.2")))
-#define CRC_STEP8(crc, word) ((uint32_t)_mm_crc32_u64((crc), (word)))
-#define CRC_STEP1(crc, byte) _mm_crc32_u8((crc), (byte))
 #elif defined(__aarch64__)
-#include <arm_acle.h>
 #include <sys/auxv.h>
 #define CRC_HARDWARE 1
-#define CRC_TARGET __attribute__((target("+crc")))
-#define CRC_STEP8(crc, word) __crc32cd((crc), (word))
-#define CRC_STEP1(crc, byte) __crc32cb((crc), (byte))
+#define CRC_TARGET
 #define AARCH64_HWCAP_CRC32 (1ul << 7)
 #else
 #define CRC_HARDWARE 0
@@ -77,6 +72,27 @@ static uint32_t (*raw_extend)(uint32_t crc, const uint8_t *at, size_t size) = ra
 
 #if CRC_HARDWARE
 
+/* One instruction each. On ARM in assembly, as compilers differ in what their headers offer. */
+CRC_TARGET static inline uint32_t step8(uint32_t crc, uint64_t word)
+{
+#if defined(__x86_64__)
+    return (uint32_t)_mm_crc32_u64(crc, word);
+#else
+    __asm__(".arch_extension crc\n\tcrc32cx %w0, %w0, %x1" : "+r"(crc) : "r"(word));
+    return crc;
+#endif
+}
+
+CRC_TARGET static inline uint32_t step1(uint32_t crc, uint8_t byte)
+{
+#if defined(__x86_64__)
+    return _mm_crc32_u8(crc, byte);
+#else
+    __asm__(".arch_extension crc\n\tcrc32cb %w0, %w0, %w1" : "+r"(crc) : "r"((uint32_t)byte));
+    return crc;
+#endif
+}
+
 /* Three long stretches make just under 4 KiB, the usual block; the short ones serve what is left.
  * Both are multiples of 8. */
 #define STRETCH_LONG 1360u
@@ -111,9 +127,9 @@ raw_three(uint32_t crc, const uint8_t *at, size_t stretch, carry_table table)
     uint32_t crc1 = 0;
     uint32_t crc2 = 0;
     for (const uint8_t *end = at + stretch; at < end; at += 8) {
-        crc = CRC_STEP8(crc, load64(at));
-        crc1 = CRC_STEP8(crc1, load64(at + stretch));
-        crc2 = CRC_STEP8(crc2, load64(at + 2 * stretch));
+        crc = step8(crc, load64(at));
+        crc1 = step8(crc1, load64(at + stretch));
+        crc2 = step8(crc2, load64(at + 2 * stretch));
     }
     return carry(table, carry(table, crc) ^ crc1) ^ crc2;
 }
@@ -125,9 +141,9 @@ CRC_TARGET static uint32_t raw_hardware(uint32_t crc, const uint8_t *at, size_t 
     for (; size >= 3 * STRETCH_SHORT; at += 3 * STRETCH_SHORT, size -= 3 * STRETCH_SHORT)
         crc = raw_three(crc, at, STRETCH_SHORT, carry_short);
     for (; size >= 8; at += 8, size -= 8)
-        crc = CRC_STEP8(crc, load64(at));
+        crc = step8(crc, load64(at));
     for (; size > 0; at++, size--)
-        crc = CRC_STEP1(crc, *at);
+        crc = step1(crc, *at);
     return crc;
 }
 
