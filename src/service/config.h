@@ -1,0 +1,92 @@
+/*
+ * service/config.h: the settings of varved. One table gives each setting its name, type, default,
+ * bounds and help; the file, the environment, the flags and the printed form all follow from it.
+ *
+ *   file         name = value, a setting a line, flat: no [sections]; comments begin with # or ;
+ *   environment  VARVE_NAME=value
+ *   flags        --name=value or --name value, with - for _; a bool's value may be left out (true)
+ *
+ * Flags beat the environment, which beats the file, which beats the defaults. Sizes take K, M, G
+ * (also KiB, MiB, GiB), durations ms, s, m (none: ms). An unknown name, a bad value or one out of
+ * bounds is an error that names the setting, where it came from and its line. Not thread safe.
+ */
+#ifndef SERVICE_CONFIG_H
+#define SERVICE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <varve/options.h>
+
+#include "base/buf.h"
+#include "base/status.h"
+
+#define CONFIG_TEXT_BYTES 512u /* a setting's text with its NUL; longer: refused */
+
+enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
+
+struct service_config {
+    char listen[CONFIG_TEXT_BYTES];   /* address:port, [address]:port */
+    char data_dir[CONFIG_TEXT_BYTES]; /* empty: not set, which config_load refuses to run with */
+    bool insecure;                    /* listen on other than a loopback address */
+    size_t http_threads;              /* 0: a thread a core */
+    enum varve_log_level log_level;
+    enum config_log_format log_format;
+
+    size_t max_connections;
+    size_t max_body_bytes;
+    size_t bodies_in_flight_bytes;
+    size_t header_timeout_ms;
+    size_t body_min_rate; /* bytes a second */
+    size_t idle_timeout_ms;
+    size_t request_timeout_ms;
+    size_t drain_delay_ms;
+    size_t drain_timeout_ms;
+
+    struct varve_options engine; /* sync_writes and value_bytes_max are `sync`, `max_value_bytes` */
+
+    /* of `listen`, set by config_load */
+    char listen_host[CONFIG_TEXT_BYTES]; /* without brackets */
+    uint16_t listen_port;
+};
+
+/* Sets every setting to its default; listen_host and listen_port too. */
+void config_init(struct service_config *config);
+
+enum config_action {
+    CONFIG_RUN,
+    CONFIG_PRINT,   /* --print-config: write config_print's text and exit */
+    CONFIG_CHECK,   /* --check-config: all is well, exit */
+    CONFIG_VERSION, /* --version */
+    CONFIG_HELP,    /* --help: write config_help's text and exit */
+};
+
+/* Reads the file that --config (or VARVE_CONFIG) names, `environment` (name=value texts up to a
+ * NULL, as environ; may be NULL) and the flags `arguments[1 … count-1]`, and checks that it all
+ * fits together. VARVE_INVALID, VARVE_NOT_FOUND (the file), VARVE_IO; `ret_error` then says what
+ * (path: the file; offset: none; text: setting, line and reason). With --version or --help
+ * nothing else is looked at. */
+MUST_CHECK enum varve_status config_load(struct service_config *ret_config, int count,
+                                         char *const *arguments, char *const *environment,
+                                         enum config_action *ret_action,
+                                         struct varve_error *ret_error);
+
+/* Appends all settings as a file that config_load reads back. VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status config_print(const struct service_config *config, struct buf *out);
+
+/* Appends what --help prints after the usage line: each flag with its default. VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status config_help(struct buf *out);
+
+/* One setting by its place in the table; false behind the last. For the answers that show the
+ * configuration, and for tests. */
+struct config_setting {
+    const char *name;         /* static */
+    const char *help;         /* static */
+    const char *default_text; /* static */
+    char value[CONFIG_TEXT_BYTES];
+};
+bool config_setting_at(const struct service_config *config, size_t index,
+                       struct config_setting *ret_setting);
+
+#endif

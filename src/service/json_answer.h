@@ -1,0 +1,73 @@
+/*
+ * service/json_answer.h: the JSON bodies of the key-value answers. Everything appends to a buf;
+ * a failed append (VARVE_NO_MEMORY) leaves a part behind. Not thread safe.
+ */
+#ifndef SERVICE_JSON_ANSWER_H
+#define SERVICE_JSON_ANSWER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <varve/slice.h>
+
+#include "base/buf.h"
+#include "base/status.h"
+
+/* How the client wants values. UTF8 falls back to base64, value by value, where it must. */
+enum value_encoding { VALUE_BASE64, VALUE_UTF8 };
+
+/* {"key":…,"value":…,"encoding":…,"revision":…}; "key64" where the key is no text. */
+MUST_CHECK enum varve_status json_answer_item(struct buf *out, struct varve_slice key,
+                                              struct varve_slice value,
+                                              enum value_encoding encoding, uint64_t revision);
+
+/* {"key":…,"revision":…}: the answer to a PUT, and an item of a scan of keys only. */
+MUST_CHECK enum varve_status json_answer_key(struct buf *out, struct varve_slice key,
+                                             uint64_t revision);
+
+/* An upper bound of what an item takes, commas included: to stop before a page is too large. */
+size_t json_answer_item_bytes_max(size_t key_bytes, size_t value_bytes);
+
+/* A page of a scan: begin, an item each, end. */
+struct json_page {
+    struct buf *out;   /* borrowed */
+    size_t start_size; /* of out, where the items begin */
+    uint64_t count;
+};
+MUST_CHECK enum varve_status json_page_begin(struct json_page *page, struct buf *out);
+MUST_CHECK enum varve_status json_page_add(struct json_page *page, struct varve_slice key,
+                                           struct varve_slice value, enum value_encoding encoding,
+                                           uint64_t revision);
+MUST_CHECK enum varve_status json_page_add_key(struct json_page *page, struct varve_slice key,
+                                               uint64_t revision);
+/* Bytes of items so far. */
+static inline size_t json_page_bytes(const struct json_page *page)
+{
+    return page->out->size - page->start_size;
+}
+/* `next_cursor` is text; empty: the range holds no more, and "truncated" is false. */
+MUST_CHECK enum varve_status json_page_end(struct json_page *page, struct varve_slice next_cursor,
+                                           uint64_t revision);
+
+/* The results of a batch, in the order of its operations, collected before the commit gives the
+ * revision. A zeroed struct is empty. */
+struct json_results {
+    struct buf text;
+    struct buf holes; /* size_t each: where in text the batch's own revision belongs */
+};
+#define JSON_REVISION_OF_BATCH 0u
+void json_results_deinit(struct json_results *results);
+MUST_CHECK enum varve_status json_results_add_put(struct json_results *results);
+MUST_CHECK enum varve_status json_results_add_delete(struct json_results *results);
+/* `revision` is JSON_REVISION_OF_BATCH for a value that an earlier operation of the batch put. */
+MUST_CHECK enum varve_status json_results_add_get(struct json_results *results,
+                                                  struct varve_slice value,
+                                                  enum value_encoding encoding, uint64_t revision);
+MUST_CHECK enum varve_status json_results_add_missing(struct json_results *results);
+/* An upper bound of the answer's length as it stands: for LIMIT_BATCH_ANSWER_BYTES. */
+size_t json_results_bytes_max(const struct json_results *results);
+/* Appends {"revision":…,"results":[…]}. */
+MUST_CHECK enum varve_status json_results_finish(const struct json_results *results,
+                                                 uint64_t revision, struct buf *out);
+
+#endif

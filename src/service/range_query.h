@@ -1,0 +1,44 @@
+/*
+ * service/range_query.h: what a scan asks for: bounds, direction, page, and where to go on. On any
+ * status but VARVE_OK `ret_problem` says all. Not thread safe.
+ */
+#ifndef SERVICE_RANGE_QUERY_H
+#define SERVICE_RANGE_QUERY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <varve/slice.h>
+
+#include "base/buf.h"
+#include "base/status.h"
+#include "service/problem.h"
+#include "service/query.h"
+
+/* The parameters of GET /kv/range, for query_check_known. */
+extern const char *const range_query_params[];
+
+struct range_query {
+    /* What is left of the range: with a cursor, narrowed to what lies behind its last key. */
+    struct varve_slice start; /* inclusive; empty: no bound */
+    struct varve_slice end;   /* exclusive; empty: no bound */
+    bool none;                /* empty whatever the store holds: look at no key */
+    bool reverse;
+    bool keys_only;
+    bool utf8;
+    size_t limit;
+    uint64_t behind_hash;           /* for the next cursor */
+    struct buf bound, cursor_bytes; /* owned: what slices may point to */
+};
+
+/* Reads all of it, the cursor included. The slices are borrowed until `query` or `ret_range` is
+ * deinited. `ret_range` is zeroed before; deinit it in any case. */
+MUST_CHECK enum varve_status range_query_parse(struct range_query *ret_range, struct query *query,
+                                               struct problem *ret_problem);
+void range_query_deinit(struct range_query *range); /* takes a zeroed one */
+
+/* Appends the cursor of the page behind `last_key`. VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status range_query_next_cursor(const struct range_query *range,
+                                                     struct varve_slice last_key, struct buf *out);
+
+#endif
