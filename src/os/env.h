@@ -4,7 +4,8 @@
  *
  * All functions are thread safe; of one file, reads may run beside anything, writes and syncs must
  * be kept apart by the caller. Statuses: VARVE_NOT_FOUND (no such file), VARVE_EXISTS,
- * VARVE_NO_SPACE, VARVE_NO_FILES, VARVE_NO_MEMORY, VARVE_LOCKED, VARVE_IO for the rest.
+ * VARVE_NO_SPACE, VARVE_NO_FILES, VARVE_NO_MEMORY, VARVE_LOCKED, VARVE_UNSUPPORTED (a link across
+ * file systems, or where they have none), VARVE_IO for the rest.
  * Interrupted calls are taken up again, short reads and writes are finished.
  */
 #ifndef OS_ENV_H
