@@ -24,6 +24,7 @@ struct wal_reader {
     uint64_t segment_id;
     uint64_t salt;
     uint64_t offset;        /* end of the last valid frame */
+    bool sealed;            /* the length is known */
     uint64_t limit;         /* frames must end at or before it: sealed length, or the file's */
     uint64_t next_sequence; /* no later frame may begin lower */
     uint64_t synced_offset; /* greatest seen */
@@ -39,7 +40,12 @@ MUST_CHECK enum varve_status wal_reader_open(struct wal_reader *reader, struct e
                                              uint64_t sealed_length, struct varve_error *ret_error);
 void wal_reader_close(struct wal_reader *reader);
 
-/* The next frame. VARVE_END at the sealed length, or where no valid frame stands (then ask
+/* A frame is valid when its segment id is this one, both crcs hold with the salt, it ends within
+ * the limit, its sequences lie within next_sequence and ENTRY_SEQUENCE_MAX and its synced_offset is
+ * not behind its own place. `next_sequence` begins at 0; the caller may raise it before the first
+ * frame.
+ *
+ * The next frame. VARVE_END at the sealed length, or where no valid frame stands (then ask
  * wal_reader_judge). A sealed segment whose frames do not end exactly at its length is
  * VARVE_CORRUPT. A valid frame's batches are still the caller's to check. */
 MUST_CHECK enum varve_status wal_reader_next(struct wal_reader *reader,
@@ -51,17 +57,18 @@ MUST_CHECK enum varve_status wal_frame_next_batch(struct varve_slice *payload_re
 
 /* After VARVE_END on an unsealed segment: what stands behind the last valid frame? Looks at every
  * 8-byte aligned offset up to the end of the file for frames with this segment's salt, id and a
- * sequence not below next_sequence. */
+ * sequence not below next_sequence. Memory is bounded. */
 enum wal_tail_kind {
     WAL_TAIL_CLEAN,   /* nothing of this segment's life */
-    WAL_TAIL_TORN,    /* an unfinished or unsynced frame, maybe valid ones behind it, none of which
-                         says that the bad place had been synced */
+    WAL_TAIL_TORN,    /* at the bad place a header with this segment's id, or valid frames behind
+                         it, none of which says that the bad place had been synced */
     WAL_TAIL_DAMAGED, /* a later valid frame says that it had been synced */
 };
 struct wal_tail {
     enum wal_tail_kind kind;
     uint64_t offset;         /* where the last good frame ends */
-    uint64_t end_offset;     /* of what is of this life behind it; equals offset when CLEAN */
+    uint64_t end_offset;     /* of what is of this life behind it; equals offset when CLEAN. Of a
+                                lone frame with a broken header, where the header ends */
     uint64_t frames_dropped; /* valid frames behind the bad place */
     uint64_t synced_offset;  /* greatest seen in a valid frame, before or behind */
 };

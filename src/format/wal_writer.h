@@ -20,8 +20,9 @@ struct wal_writer {
     uint64_t written_until; /* blocks up to here exist: zeros or old frames */
     uint64_t synced_offset; /* all before it is surely on stable storage */
     uint64_t zero_step_bytes;
-    bool damaged; /* a write failed behind `offset`: only close it */
-    struct buf frame;
+    bool damaged;     /* a write failed behind `offset`: only close it */
+    struct buf frame; /* in the making */
+    uint32_t batch_count;
 };
 
 /* Makes a segment's file ready in `path`: the existing file of that name is recycled, else it is
@@ -33,8 +34,9 @@ MUST_CHECK enum varve_status wal_writer_open(struct wal_writer *writer, struct e
 void wal_writer_close(struct wal_writer *writer); /* no sync; takes a zeroed one */
 
 /* Begins a frame, adds batches to it, writes it. begin and add only fill memory (NO_MEMORY: call
- * begin anew). commit: VARVE_NO_SPACE with nothing of the frame written (`damaged` stays false), or
- * any failure with `damaged` set, when part of it may be. */
+ * begin anew; add: VARVE_TOO_LARGE when the frame would pass 4 GiB, and it is as it was). commit:
+ * VARVE_NO_SPACE with nothing of the frame written (`damaged` stays false), or any failure with
+ * `damaged` set, when part of it may be. Not on a damaged writer. */
 MUST_CHECK enum varve_status wal_writer_begin(struct wal_writer *writer, uint64_t first_sequence,
                                               uint64_t commit_time_ms);
 MUST_CHECK enum varve_status wal_writer_add(struct wal_writer *writer, struct varve_slice batch);
