@@ -1,0 +1,253 @@
+#!/bin/sh
+# Installs what is missing on Debian 12, builds, and runs every default test.
+#
+#   tests/run.sh [quick|long] [PART...]
+#
+# quick (the default) takes at most ten minutes on two cores once the packages are there; long runs
+# the tests of the suite `long` too. PARTS are the names in the list below, all of them by default.
+# Each part has a fixed budget of seconds, after which it is ended and counts as failed. One line a
+# part is printed, and details where something failed; all that a part said is kept in build-log/.
+# The last line counts the test cases of all parts. Exits 1 if any failed.
+#
+# VARVE_SEED seeds the random tests (a fresh seed by default, printed). VARVE_BUDGET_S sets the
+# seconds of all parts together; each has its share of them.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+# Debian's own programs, whatever else the machine has in its path or sets for its compiler.
+PATH=$PWD/build-tools:/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+CK_FORK=no
+LC_ALL=C.UTF-8
+export PATH CK_FORK LC_ALL
+unset CC CFLAGS CPPFLAGS LDFLAGS DESTDIR PKG_CONFIG_PATH PKG_CONFIG_LIBDIR LD_LIBRARY_PATH
+
+parts="lint gcc clang asan tsan install readme systemd"
+budget_of() {
+    case $1 in
+    lint) echo 20 ;;
+    gcc) echo 220 ;;
+    clang) echo 50 ;;
+    asan) echo 170 ;;
+    tsan) echo 80 ;;
+    install) echo 15 ;;
+    readme) echo 35 ;;
+    systemd) echo 10 ;;
+    esac
+}
+quick_s=600 # the sum of the above
+long_s=$((24 * 3600))
+
+. config/packages.sh
+test_packages="check clang clang-format python3 curl libcurl4-openssl-dev systemd"
+
+# promtool comes in the package of a server that would be started on installation: take only the
+# program from it.
+install_promtool() {
+    command -v promtool >/dev/null && return 0
+    echo "Fetching promtool"
+    mkdir -p build-tools/package && (
+        cd build-tools/package &&
+            apt-get -qq -o APT::Sandbox::User=root download prometheus </dev/null &&
+            dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - ./usr/bin/promtool &&
+            mv usr/bin/promtool ..
+    ) && rm -r build-tools/package
+}
+
+# One test that is a command. What it says goes to a file, and into the log if it fails; if the time
+# runs out in the middle, run_part finds the file.
+step() {
+    name=$1
+    shift
+    if "$@" >"$step_log" 2>&1; then
+        echo "$name: 1 passed, 0 failed, 0 skipped"
+        rm "$step_log"
+    else
+        cat "$step_log"
+        rm "$step_log"
+        echo "$name: 0 passed, 1 failed, 0 skipped"
+        return 1
+    fi
+}
+
+# Sets up a directory for this compiler and these options, anew when they have changed, and builds.
+build() {
+    directory=$1 compiler=$2
+    shift 2
+    if [ "$(cat "$directory/run-options" 2>/dev/null)" != "$compiler $*" ]; then
+        rm -rf "$directory"
+        CC=$compiler meson setup "$directory" "$@" || return 1
+        echo "$compiler $*" >"$directory/run-options"
+    fi
+    ninja -C "$directory" --quiet
+}
+
+# Runs meson's tests in a directory and counts their cases; further arguments choose and steer them.
+run_tests() {
+    name=$1 directory=$2
+    shift 2
+    rm -f "$directory/meson-logs/testlog.json"
+    if [ "$suite" = quick ]; then
+        set -- "$@" --no-suite long
+    fi
+    $launcher meson test -C "$directory" --no-rebuild --quiet "$@" >build-log/"$name"-meson.log 2>&1
+    python3 tests/count.py "$name" "$directory"
+}
+
+part_lint() {
+    python3 tests/lint/lint.py
+    step lint-itself python3 tests/lint/test_lint.py
+    step count-itself python3 tests/lint/test_count.py
+}
+
+part_gcc() {
+    step gcc-build build build-gcc gcc -Dbuildtype=release -Dwerror=true &&
+        run_tests gcc build-gcc
+}
+
+part_clang() {
+    step clang-build build build-clang clang -Dbuildtype=release -Dwerror=true
+}
+
+# gcc's warnings are not exact in code that a sanitizer has changed, so they are no errors here.
+part_asan() {
+    ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:abort_on_error=0
+    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    export ASAN_OPTIONS UBSAN_OPTIONS
+    step asan-build build build-asan gcc -Dbuildtype=debugoptimized -Dwerror=false \
+        -Db_sanitize=address,undefined &&
+        run_tests asan build-asan --timeout-multiplier 4
+}
+
+# The sanitizer's memory layout needs addresses that are not randomised too far.
+part_tsan() {
+    TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+    export TSAN_OPTIONS
+    if setarch -R true 2>/dev/null; then
+        launcher="setarch -R"
+    fi
+    step tsan-build build build-tsan gcc -Dbuildtype=debugoptimized -Dwerror=false \
+        -Db_sanitize=thread &&
+        run_tests tsan build-tsan --suite concurrent --timeout-multiplier 4
+}
+
+part_install() {
+    step install-build build build-gcc gcc -Dbuildtype=release -Dwerror=true &&
+        sh tests/install/run.sh build-gcc
+}
+
+part_readme() {
+    python3 tests/readme/run.py
+}
+
+# The units name the program where a package puts it: here they are read with the one just built.
+part_systemd() {
+    step systemd-build build build-gcc gcc -Dbuildtype=release -Dwerror=true || return 1
+    units=$(mktemp -d) || return 1
+    for unit in systemd/*.service systemd/*.socket; do
+        [ -f "$unit" ] || continue
+        sed "s#^\(Exec[A-Za-z]*=[-@:+!]*\)/[^ ]*/varved#\1$PWD/build-gcc/src/programs/varved#" \
+            "$unit" >"$units/${unit##*/}"
+    done
+    for unit in "$units"/*.service; do
+        step "verify-${unit##*/}" verify_unit "$unit"
+    done
+    rm -r "$units"
+}
+
+verify_unit() {
+    said=$(systemd-analyze verify --man=no "$1" 2>&1)
+    verdict=$?
+    echo "$said"
+    [ "$verdict" -eq 0 ] && [ -z "$said" ]
+}
+
+# Sums up the counting lines of a log: passed, failed, skipped.
+count_log() {
+    awk '/^[a-z0-9.-]+: [0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ {
+            passed += $2; failed += $4; skipped += $6
+        }
+        END { print passed + 0, failed + 0, skipped + 0 }' "$1"
+}
+
+# A part in a shell of its own, so that its time can be limited.
+run_part() {
+    part=$1
+    budget=$(($(budget_of "$part") * total_s / quick_s))
+    log=build-log/$part.log
+    begin=$(date +%s)
+    timeout -k 15 "$budget" sh tests/run.sh "$suite" --only "$part" >"$log" 2>&1 </dev/null &
+    job=$!
+    wait "$job"
+    verdict=$?
+    job=
+    took=$(($(date +%s) - begin))
+    if [ -f "$step_log" ]; then
+        cat "$step_log" >>"$log"
+        rm "$step_log"
+    fi
+
+    # shellcheck disable=SC2046 # three numbers
+    set -- $(count_log "$log")
+    reason=
+    case $verdict in
+    124 | 137) reason="out of time" ;;
+    0) [ $(($1 + $2)) -gt 0 ] || reason="nothing ran" ;;
+    *) [ "$2" -gt 0 ] || reason="ended with status $verdict" ;;
+    esac
+    if [ -n "$reason" ]; then
+        set -- "$1" $(($2 + 1)) "$3"
+    fi
+    printf '%-8s %5d passed, %d failed, %d skipped  (%d s of %d)%s\n' \
+        "$part" "$1" "$2" "$3" "$took" "$budget" "${reason:+  $reason}"
+    if [ "$2" -gt 0 ]; then
+        tail -n 60 "$log" | sed 's/^/    | /'
+        echo "    | (all of it: $log)"
+    fi
+    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+}
+
+step_log=build-log/step
+suite=quick
+case ${1-} in
+quick | long)
+    suite=$1
+    shift
+    ;;
+esac
+
+if [ "${1-}" = --only ]; then
+    launcher=
+    "part_$2"
+    exit
+fi
+
+for part in ${*:-$parts}; do
+    if [ -z "$(budget_of "$part")" ]; then
+        echo "tests/run.sh: no part is called $part; there are: $parts" >&2
+        exit 2
+    fi
+done
+
+VARVE_SEED=${VARVE_SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
+export VARVE_SEED
+if [ "$suite" = quick ]; then
+    total_s=${VARVE_BUDGET_S:-$quick_s}
+else
+    total_s=${VARVE_BUDGET_S:-$long_s}
+fi
+
+# What cannot be installed shows as the failure of the parts that need it.
+# shellcheck disable=SC2086 # lists of names
+install_packages $build_packages $test_packages
+install_promtool
+
+job=
+trap 'test -z "$job" || kill "$job"; exit 130' INT TERM HUP
+mkdir -p build-log
+echo "suite $suite, seed $VARVE_SEED"
+passed=0 failed=0 skipped=0
+for part in ${*:-$parts}; do
+    run_part "$part"
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
