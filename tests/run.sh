@@ -1,13 +1,14 @@
 #!/bin/sh
 # Installs what is missing on Debian 12, builds, and runs every default test.
 #
-#   tests/run.sh [quick|long] [PART...]
+#   tests/run.sh [quick|long] [PART...] [--list]
 #
 # quick (the default) takes at most ten minutes on two cores once the packages are there; long runs
 # the tests of the suite `long` too. PARTS are the names in the list below, all of them by default.
 # Each part has a fixed budget of seconds, after which it is ended and counts as failed. One line a
 # part is printed, and details where something failed; all that a part said is kept in build-log/.
-# The last line counts the test cases of all parts. Exits 1 if any failed.
+# The last line counts the test cases of all parts. Exits 1 if any failed. --list only says what
+# would run.
 #
 # VARVE_SEED seeds the random tests (a fresh seed by default, printed). VARVE_BUDGET_S sets the
 # seconds of all parts together; each has its share of them.
@@ -143,12 +144,11 @@ part_readme() {
 part_systemd() {
     step systemd-build build build-gcc gcc -Dbuildtype=release -Dwerror=true || return 1
     units=$(mktemp -d) || return 1
-    for unit in systemd/*.service systemd/*.socket; do
-        [ -f "$unit" ] || continue
+    for unit in $(ls systemd/*.service systemd/*.socket 2>/dev/null); do
         sed "s#^\(Exec[A-Za-z]*=[-@:+!]*\)/[^ ]*/varved#\1$PWD/build-gcc/src/programs/varved#" \
             "$unit" >"$units/${unit##*/}"
     done
-    for unit in "$units"/*.service; do
+    for unit in $(ls "$units"/*.service); do
         step "verify-${unit##*/}" verify_unit "$unit"
     done
     rm -r "$units"
@@ -175,7 +175,7 @@ run_part() {
     budget=$(($(budget_of "$part") * total_s / quick_s))
     log=build-log/$part.log
     begin=$(date +%s)
-    timeout -k 15 "$budget" sh tests/run.sh "$suite" --only "$part" >"$log" 2>&1 </dev/null &
+    timeout -k 15 "$budget" sh tests/run.sh "$suite" --only "$part" >"$log" 2>&1 </dev/null 9>&- &
     job=$!
     wait "$job"
     verdict=$?
@@ -221,20 +221,33 @@ if [ "${1-}" = --only ]; then
     exit
 fi
 
-for part in ${*:-$parts}; do
-    if [ -z "$(budget_of "$part")" ]; then
+chosen= list_only=false
+for part; do
+    if [ "$part" = --list ]; then
+        list_only=true
+    elif [ -n "$(budget_of "$part")" ]; then
+        chosen="$chosen $part"
+    else
         echo "tests/run.sh: no part is called $part; there are: $parts" >&2
         exit 2
     fi
 done
+chosen=${chosen:-$parts}
 
-VARVE_SEED=${VARVE_SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
-export VARVE_SEED
 if [ "$suite" = quick ]; then
     total_s=${VARVE_BUDGET_S:-$quick_s}
 else
     total_s=${VARVE_BUDGET_S:-$long_s}
 fi
+if "$list_only"; then
+    for part in $chosen; do
+        echo "$part $(($(budget_of "$part") * total_s / quick_s)) s"
+    done
+    exit 0
+fi
+
+VARVE_SEED=${VARVE_SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
+export VARVE_SEED
 
 # What cannot be installed shows as the failure of the parts that need it.
 # shellcheck disable=SC2086 # lists of names
@@ -244,9 +257,14 @@ install_promtool
 job=
 trap 'test -z "$job" || kill "$job"; exit 130' INT TERM HUP
 mkdir -p build-log
+exec 9>build-log/lock
+if ! flock -n 9; then
+    echo "tests/run.sh: another run uses these build directories" >&2
+    exit 2
+fi
 echo "suite $suite, seed $VARVE_SEED"
 passed=0 failed=0 skipped=0
-for part in ${*:-$parts}; do
+for part in $chosen; do
     run_part "$part"
 done
 echo "$passed passed, $failed failed, $skipped skipped"
