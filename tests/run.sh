@@ -90,7 +90,8 @@ run_tests() {
     if [ "$suite" = quick ]; then
         set -- "$@" --no-suite long
     fi
-    $launcher meson test -C "$directory" --no-rebuild --quiet "$@" >build-log/"$name"-meson.log 2>&1
+    $launcher meson test -C "$directory" --no-rebuild "$@" >"$step_log" 2>&1
+    rm "$step_log"
     python3 tests/count.py "$name" "$directory"
 }
 
