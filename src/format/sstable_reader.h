@@ -45,8 +45,12 @@ bool sstable_reader_has_filter(const struct sstable_reader *reader);
 bool sstable_reader_may_contain(const struct sstable_reader *reader, uint64_t hash);
 void sstable_reader_prefetch_filter(const struct sstable_reader *reader, uint64_t hash);
 
+/* The verified index block. Borrowed until the reader is freed. */
+struct varve_slice sstable_reader_index(const struct sstable_reader *reader);
+
 /* Reads, verifies and uncompresses one block from the file into malloc'd memory of
- * *ret_size bytes. What a fetcher calls on a miss. Caller frees with free(). */
+ * *ret_size bytes. What a fetcher calls on a miss. Caller frees with free(). VARVE_CORRUPT,
+ * VARVE_UNSUPPORTED (compression), VARVE_IO, VARVE_NO_MEMORY. */
 MUST_CHECK enum varve_status sstable_reader_read_block(struct sstable_reader *reader,
                                                        struct block_handle handle,
                                                        uint8_t **ret_data, size_t *ret_size);

@@ -1,0 +1,194 @@
+/*
+ * A pass over a table is a pass over its index, and over the data block that the index stands on.
+ * One block is pinned at a time; a seek that ends in the same block does not fetch it again.
+ */
+#include <stdlib.h>
+
+#include "format/sstable_reader.h"
+
+struct sstable_iterator {
+    struct entry_iterator base;
+    struct sstable_reader *reader;
+    struct block_fetcher *fetcher;
+    bool fill;
+    bool pinned;
+    uint64_t pinned_offset;
+    struct block_ref pin;
+    struct block_iterator index, data;
+};
+
+static struct sstable_iterator *of(struct entry_iterator *it)
+{
+    return (struct sstable_iterator *)(void *)it;
+}
+
+static void block_drop(struct sstable_iterator *it)
+{
+    if (it->pinned)
+        it->fetcher->release(it->fetcher, &it->pin);
+    it->pinned = false;
+    it->pin = (struct block_ref){0};
+}
+
+/* Stands on nothing: at an end, or failed. */
+static void stop(struct sstable_iterator *it, enum varve_status status)
+{
+    block_drop(it);
+    it->base.valid = false;
+    it->base.status = status;
+}
+
+/* Pins the block that the index stands on; false when there is none (stopped). */
+static bool block_enter(struct sstable_iterator *it)
+{
+    struct block_handle handle = {0};
+    if (!it->index.base.valid) {
+        stop(it, it->index.base.status);
+        return false;
+    }
+    if (!block_handle_decode(it->index.base.value, &handle)) {
+        stop(it, status_raise(VARVE_CORRUPT));
+        return false;
+    }
+    if (it->pinned && it->pinned_offset == handle.offset)
+        return true;
+    block_drop(it);
+    enum varve_status status =
+        it->fetcher->fetch(it->fetcher, it->reader, handle, it->fill, &it->pin);
+    if (status != VARVE_OK) {
+        stop(it, status);
+        return false;
+    }
+    it->pinned = true;
+    it->pinned_offset = handle.offset;
+    status = block_iterator_init(&it->data, it->pin.data);
+    if (status != VARVE_OK) {
+        stop(it, status);
+        return false;
+    }
+    return true;
+}
+
+/* Shows the entry that the data pass stands on; false when it stands at the block's end. */
+static inline bool entry_show(struct sstable_iterator *it)
+{
+    const struct entry_iterator *data = &it->data.base;
+    if (data->valid && entry_key_is_valid(data->key)) {
+        it->base.valid = true;
+        it->base.status = VARVE_OK;
+        it->base.key = data->key;
+        it->base.value = data->value;
+        return true;
+    }
+    if (data->valid)
+        stop(it, status_raise(VARVE_CORRUPT));
+    else if (data->status != VARVE_OK)
+        stop(it, data->status);
+    else
+        return false;
+    return true;
+}
+
+static void go_first_of_block(struct sstable_iterator *it)
+{
+    if (!block_enter(it))
+        return;
+    block_iterator_seek_first(&it->data);
+    (void)entry_show(it); /* a block has an entry or is damaged */
+}
+
+static void go_last_of_block(struct sstable_iterator *it)
+{
+    if (!block_enter(it))
+        return;
+    block_iterator_seek_last(&it->data);
+    (void)entry_show(it);
+}
+
+static void seek_first(struct entry_iterator *base)
+{
+    struct sstable_iterator *it = of(base);
+    block_iterator_seek_first(&it->index);
+    go_first_of_block(it);
+}
+
+static void seek_last(struct entry_iterator *base)
+{
+    struct sstable_iterator *it = of(base);
+    block_iterator_seek_last(&it->index);
+    go_last_of_block(it);
+}
+
+static void next_block(struct sstable_iterator *it)
+{
+    block_iterator_next(&it->index);
+    go_first_of_block(it);
+}
+
+static void seek(struct entry_iterator *base, struct varve_slice internal_key)
+{
+    struct sstable_iterator *it = of(base);
+    block_iterator_seek(&it->index, internal_key);
+    if (!block_enter(it))
+        return;
+    block_iterator_seek(&it->data, internal_key);
+    if (!entry_show(it))
+        next_block(it); /* the target lies between the block's last key and its separator */
+}
+
+static void next(struct entry_iterator *base)
+{
+    assert(base->valid);
+    struct sstable_iterator *it = of(base);
+    block_iterator_next(&it->data);
+    if (!entry_show(it))
+        next_block(it);
+}
+
+static void prev(struct entry_iterator *base)
+{
+    assert(base->valid);
+    struct sstable_iterator *it = of(base);
+    block_iterator_prev(&it->data);
+    if (entry_show(it))
+        return;
+    block_iterator_prev(&it->index);
+    go_last_of_block(it);
+}
+
+static void iterator_free(struct entry_iterator *base)
+{
+    struct sstable_iterator *it = of(base);
+    block_drop(it);
+    block_iterator_deinit(&it->index);
+    block_iterator_deinit(&it->data);
+    free(it);
+}
+
+static const struct entry_iterator_ops sstable_iterator_ops = {
+    .seek_first = seek_first,
+    .seek_last = seek_last,
+    .seek = seek,
+    .next = next,
+    .prev = prev,
+    .free = iterator_free,
+};
+
+enum varve_status sstable_iterator_new(struct sstable_reader *reader, struct block_fetcher *fetcher,
+                                       bool fill, struct entry_iterator **ret_iterator)
+{
+    struct sstable_iterator *it = calloc(1, sizeof *it);
+    if (it == NULL)
+        return status_raise(VARVE_NO_MEMORY);
+    it->base.ops = &sstable_iterator_ops;
+    it->reader = reader;
+    it->fetcher = fetcher;
+    it->fill = fill;
+    enum varve_status status = block_iterator_init(&it->index, sstable_reader_index(reader));
+    if (status != VARVE_OK) {
+        iterator_free(&it->base);
+        return status;
+    }
+    *ret_iterator = &it->base;
+    return VARVE_OK;
+}
