@@ -40,5 +40,5 @@ install_packages() {
         </dev/null || return 1
     # shellcheck disable=SC2086 # a list of names
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
-        -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 install $missing </dev/null
+        -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 install $missing </dev/null >/dev/null
 }

@@ -25,8 +25,8 @@ class CountTest(unittest.TestCase):
     def test_unittest(self):
         self.assert_counts('OK', '....\nRan 4 tests in 0.1s\n\nOK\n', 4, 0, 0)
         self.assert_counts('OK', 'Ran 4 tests in 0.1s\n\nOK (skipped=1)\n', 3, 0, 1)
-        self.assert_counts('FAIL', 'Ran 9 tests in 0.1s\n\nFAILED (failures=1, errors=2, skipped=3)',
-                           3, 3, 3)
+        self.assert_counts(
+            'FAIL', 'Ran 9 tests in 0.1s\n\nFAILED (failures=1, errors=2, skipped=3)\n', 3, 3, 3)
 
     def test_program_that_counts_nothing(self):
         self.assert_counts('OK', 'fine', 1, 0, 0)
