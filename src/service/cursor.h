@@ -17,7 +17,7 @@
 #include "base/status.h"
 
 /* No cursor is longer: two keys, version, flags, lengths, hash, checksum, as base64url. */
-#define CURSOR_TEXT_BYTES_MAX 10968u
+#define CURSOR_TEXT_BYTES_MAX 10947u
 
 struct cursor {
     bool reverse;

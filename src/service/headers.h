@@ -29,9 +29,9 @@ struct framing {
 };
 
 /* Refuses, as bad_framing: a name that is no token, Transfer-Encoding with Content-Length or other
- * than one `chunked`, a repeated Content-Length, Host or Authorization, a Content-Length that is
- * not digits. Then, as 411, a request that `needs_body` and has neither length nor chunks, and as
- * 413 a Content-Length over `body_bytes_max`. */
+ * than one `chunked`, a repeated Content-Length, Transfer-Encoding, Host or Authorization, a
+ * Content-Length that is not digits. Then, as 411, a request that `needs_body` and has neither
+ * length nor chunks, and as 413 a Content-Length over `body_bytes_max`. */
 MUST_CHECK enum varve_status framing_check(const struct header *headers, size_t count,
                                            bool needs_body, uint64_t body_bytes_max,
                                            struct framing *ret_framing,

@@ -25,10 +25,8 @@ MUST_CHECK enum varve_status json_answer_item(struct buf *out, struct varve_slic
 MUST_CHECK enum varve_status json_answer_key(struct buf *out, struct varve_slice key,
                                              uint64_t revision);
 
-/* An upper bound of what an item takes, commas included: to stop before a page is too large. */
-size_t json_answer_item_bytes_max(size_t key_bytes, size_t value_bytes);
-
-/* A page of a scan: begin, an item each, end. */
+/* A page of a scan: begin, items, end. An item that would take the page over
+ * LIMIT_RANGE_PAGE_BYTES is left out and gives VARVE_END; the first one always fits. */
 struct json_page {
     struct buf *out;   /* borrowed */
     size_t start_size; /* of out, where the items begin */
@@ -40,17 +38,13 @@ MUST_CHECK enum varve_status json_page_add(struct json_page *page, struct varve_
                                            uint64_t revision);
 MUST_CHECK enum varve_status json_page_add_key(struct json_page *page, struct varve_slice key,
                                                uint64_t revision);
-/* Bytes of items so far. */
-static inline size_t json_page_bytes(const struct json_page *page)
-{
-    return page->out->size - page->start_size;
-}
 /* `next_cursor` is text; empty: the range holds no more, and "truncated" is false. */
 MUST_CHECK enum varve_status json_page_end(struct json_page *page, struct varve_slice next_cursor,
                                            uint64_t revision);
 
 /* The results of a batch, in the order of its operations, collected before the commit gives the
- * revision. A zeroed struct is empty. */
+ * revision. VARVE_TOO_LARGE when the answer would be over LIMIT_BATCH_ANSWER_BYTES. A zeroed struct
+ * is empty. */
 struct json_results {
     struct buf text;
     struct buf holes; /* size_t each: where in text the batch's own revision belongs */
@@ -64,8 +58,6 @@ MUST_CHECK enum varve_status json_results_add_get(struct json_results *results,
                                                   struct varve_slice value,
                                                   enum value_encoding encoding, uint64_t revision);
 MUST_CHECK enum varve_status json_results_add_missing(struct json_results *results);
-/* An upper bound of the answer's length as it stands: for LIMIT_BATCH_ANSWER_BYTES. */
-size_t json_results_bytes_max(const struct json_results *results);
 /* Appends {"revision":…,"results":[…]}. */
 MUST_CHECK enum varve_status json_results_finish(const struct json_results *results,
                                                  uint64_t revision, struct buf *out);

@@ -1,5 +1,5 @@
 /*
- * service/json_writer.h: writes JSON into a buf, compact, byte for byte as jansson's JSON_COMPACT
+ * service/json_writer.h: writes JSON into a buf, byte for byte as jansson with JSON_COMPACT
  * would. Commas come by themselves. A failed append (VARVE_NO_MEMORY) stays in the writer, so that
  * it is asked for once, at the end. Not thread safe.
  *
@@ -51,7 +51,8 @@ void json_write_bytes_lossy(struct json_writer *writer, struct varve_slice bytes
 void json_write_base64(struct json_writer *writer, struct varve_slice bytes);
 void json_write_base64url(struct json_writer *writer, struct varve_slice bytes);
 void json_write_uint(struct json_writer *writer, uint64_t number);
-void json_write_double(struct json_writer *writer, double number); /* null if not finite */
+/* 15 digits at most; null if not finite. */
+void json_write_double(struct json_writer *writer, double number);
 void json_write_bool(struct json_writer *writer, bool value);
 void json_write_null(struct json_writer *writer);
 /* A value that is JSON already. */

@@ -9,13 +9,15 @@
 #define LIMIT_QUERY_PARAMS 16u               /* query parameters of a request */
 #define LIMIT_REQUEST_ID_BYTES 128u          /* a client's own X-Request-Id */
 #define LIMIT_JSON_DEPTH 64u                 /* nested arrays and objects of a body */
+#define LIMIT_JSON_VALUES 200000u            /* brackets and commas of a body; beyond: 413 */
 #define LIMIT_BATCH_OPS 10000u               /* operations of a batch; beyond: 413 */
 #define LIMIT_BATCH_ANSWER_BYTES (32u << 20) /* a batch's answer; beyond: 413 */
 #define LIMIT_RANGE_ITEMS_DEFAULT 100u       /* items of a page when `limit` is not given */
 #define LIMIT_RANGE_ITEMS_MAX 1000u
-#define LIMIT_RANGE_PAGE_BYTES (4u << 20)   /* encoded items of a page; one item always fits */
-#define LIMIT_DROPPED_BODY_BYTES (1u << 20) /* read and dropped behind a body limit, then closed   \
-                                             */
-#define LIMIT_PROBLEM_ERRORS 20u            /* entries of a problem's "errors" */
+#define LIMIT_RANGE_PAGE_BYTES (4u << 20) /* encoded items of a page; one item always fits */
+#define LIMIT_DROPPED_BODY_BYTES                                                                   \
+    (1u << 20)                   /* read and dropped behind a body limit, then closed              \
+                                  */
+#define LIMIT_PROBLEM_ERRORS 20u /* entries of a problem's "errors" */
 
 #endif

@@ -32,7 +32,7 @@
     X(PRECONDITION_FAILED, "precondition_failed", 412, false, 0, "A condition does not hold")      \
     X(BODY_TOO_LARGE, "body_too_large", 413, true, 0, "The body is too large")                     \
     X(VALUE_TOO_LARGE, "value_too_large", 413, true, 0, "The value is too large")                  \
-    X(BATCH_TOO_LARGE, "batch_too_large", 413, true, 0, "The batch has too many operations")       \
+    X(BATCH_TOO_LARGE, "batch_too_large", 413, true, 0, "The batch is too large")                  \
     X(RESULT_TOO_LARGE, "result_too_large", 413, true, 0, "The answer would be too large")         \
     X(TARGET_TOO_LONG, "target_too_long", 414, true, 0, "The request target is too long")          \
     X(UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", 415, false, 0,                             \

@@ -20,6 +20,7 @@
 struct query_param {
     struct varve_slice name, value;
     bool has_value; /* there was a '=' */
+    bool is_bytes;  /* query_get_bytes has put what the base64url stood for into value */
 };
 
 struct query {
@@ -30,8 +31,8 @@ struct query {
 void query_deinit(struct query *query); /* takes a zeroed one */
 
 /* Decodes %XX once (and '+' as a space if `form`). The slice is `raw` itself where there is nothing
- * to decode, else it is appended to `decoded`, which has room for it. VARVE_INVALID for a bad
- * escape. */
+ * to decode, else it is appended to `decoded`, which moves unless it had room for raw.size bytes.
+ * VARVE_INVALID for a bad escape, VARVE_NO_MEMORY. */
 MUST_CHECK enum varve_status percent_decode(struct varve_slice raw, bool form, struct buf *decoded,
                                             struct varve_slice *ret);
 

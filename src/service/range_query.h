@@ -15,9 +15,6 @@
 #include "service/problem.h"
 #include "service/query.h"
 
-/* The parameters of GET /kv/range, for query_check_known. */
-extern const char *const range_query_params[];
-
 struct range_query {
     /* What is left of the range: with a cursor, narrowed to what lies behind its last key. */
     struct varve_slice start; /* inclusive; empty: no bound */
@@ -31,8 +28,9 @@ struct range_query {
     struct buf bound, cursor_bytes; /* owned: what slices may point to */
 };
 
-/* Reads all of it, the cursor included. The slices are borrowed until `query` or `ret_range` is
- * deinited. `ret_range` is zeroed before; deinit it in any case. */
+/* Reads all of it, the cursor included, and refuses parameters that a scan does not know. The
+ * slices are borrowed until `query` or `ret_range` is deinited. `ret_range` is zeroed before;
+ * deinit it in any case. */
 MUST_CHECK enum varve_status range_query_parse(struct range_query *ret_range, struct query *query,
                                                struct problem *ret_problem);
 void range_query_deinit(struct range_query *range); /* takes a zeroed one */

@@ -6,8 +6,11 @@
 #ifndef SERVICE_TARGET_H
 #define SERVICE_TARGET_H
 
+#include <stdbool.h>
+
 #include <varve/slice.h>
 
+#include "base/buf.h"
 #include "base/status.h"
 #include "service/problem.h"
 #include "service/query.h"
@@ -34,6 +37,8 @@ struct target {
     struct varve_slice path; /* as sent, without the query */
     struct varve_slice key;  /* TARGET_KEY: 1 to VARVE_KEY_BYTES_MAX bytes */
     struct query query;      /* `key` and `key64` included */
+    bool key_from_query;     /* the path was /kv itself */
+    struct buf decoded;      /* owned */
 };
 
 /* Borrows `raw`, the target as it stood in the request line, until target_deinit. Refuses one that

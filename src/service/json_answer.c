@@ -1,0 +1,247 @@
+/*
+ * A batch's results are written before the batch is committed, so that one too large an answer can
+ * be refused in time; yet a value that the batch itself puts bears the commit's revision. Such
+ * places are remembered as holes and filled when the answer is put together.
+ */
+#include "service/json_answer.h"
+
+#include <string.h>
+
+#include "service/json_writer.h"
+#include "service/limits.h"
+#include "service/utf8.h"
+
+#define REVISION_DIGITS_MAX 20u
+#define RESULTS_FRAME_BYTES 64u /* what stands round the results in an answer, generously */
+
+static void write_key(struct json_writer *w, struct varve_slice key)
+{
+    if (utf8_is_text(key)) {
+        json_write_name(w, "key");
+        json_write_string(w, key);
+    } else {
+        json_write_name(w, "key64");
+        json_write_base64url(w, key);
+    }
+}
+
+static void write_value(struct json_writer *w, struct varve_slice value,
+                        enum value_encoding encoding)
+{
+    bool utf8 = encoding == VALUE_UTF8 && utf8_is_text(value);
+    json_write_name(w, "value");
+    if (utf8)
+        json_write_string(w, value);
+    else
+        json_write_base64(w, value);
+    json_write_name(w, "encoding");
+    json_write_text(w, utf8 ? "utf8" : "base64");
+}
+
+static void write_revision(struct json_writer *w, uint64_t revision)
+{
+    json_write_name(w, "revision");
+    json_write_uint(w, revision);
+}
+
+static void write_item(struct json_writer *w, struct varve_slice key, struct varve_slice value,
+                       enum value_encoding encoding, uint64_t revision)
+{
+    json_write_object_begin(w);
+    write_key(w, key);
+    write_value(w, value, encoding);
+    write_revision(w, revision);
+    json_write_object_end(w);
+}
+
+static void write_key_item(struct json_writer *w, struct varve_slice key, uint64_t revision)
+{
+    json_write_object_begin(w);
+    write_key(w, key);
+    write_revision(w, revision);
+    json_write_object_end(w);
+}
+
+enum varve_status json_answer_item(struct buf *out, struct varve_slice key,
+                                   struct varve_slice value, enum value_encoding encoding,
+                                   uint64_t revision)
+{
+    struct json_writer w;
+    json_writer_init(&w, out);
+    write_item(&w, key, value, encoding, revision);
+    return json_writer_status(&w);
+}
+
+enum varve_status json_answer_key(struct buf *out, struct varve_slice key, uint64_t revision)
+{
+    struct json_writer w;
+    json_writer_init(&w, out);
+    write_key_item(&w, key, revision);
+    return json_writer_status(&w);
+}
+
+enum varve_status json_page_begin(struct json_page *page, struct buf *out)
+{
+    struct json_writer w;
+    json_writer_init(&w, out);
+    json_write_object_begin(&w);
+    json_write_name(&w, "items");
+    json_write_array_begin(&w);
+    *page = (struct json_page){.out = out, .start_size = out->size};
+    return json_writer_status(&w);
+}
+
+/* Keeps the item that was written from `from` on, or takes it back. */
+static enum varve_status finish_item(struct json_page *page, const struct json_writer *w,
+                                     size_t from)
+{
+    enum varve_status status = json_writer_status(w);
+    if (status == VARVE_OK && page->count > 0 &&
+        page->out->size - page->start_size > LIMIT_RANGE_PAGE_BYTES)
+        status = VARVE_END;
+    if (status == VARVE_OK)
+        page->count++;
+    else
+        page->out->size = from;
+    return status;
+}
+
+enum varve_status json_page_add(struct json_page *page, struct varve_slice key,
+                                struct varve_slice value, enum value_encoding encoding,
+                                uint64_t revision)
+{
+    if (page->count > 0 && value.size > LIMIT_RANGE_PAGE_BYTES)
+        return VARVE_END; /* not worth encoding first */
+    size_t from = page->out->size;
+    struct json_writer w;
+    json_writer_resume(&w, page->out, page->count > 0);
+    write_item(&w, key, value, encoding, revision);
+    return finish_item(page, &w, from);
+}
+
+enum varve_status json_page_add_key(struct json_page *page, struct varve_slice key,
+                                    uint64_t revision)
+{
+    size_t from = page->out->size;
+    struct json_writer w;
+    json_writer_resume(&w, page->out, page->count > 0);
+    write_key_item(&w, key, revision);
+    return finish_item(page, &w, from);
+}
+
+enum varve_status json_page_end(struct json_page *page, struct varve_slice next_cursor,
+                                uint64_t revision)
+{
+    struct json_writer w;
+    json_writer_resume(&w, page->out, page->count > 0);
+    json_write_array_end(&w);
+    json_write_name(&w, "count");
+    json_write_uint(&w, page->count);
+    json_write_name(&w, "truncated");
+    json_write_bool(&w, next_cursor.size > 0);
+    if (next_cursor.size > 0) {
+        json_write_name(&w, "next_cursor");
+        json_write_string(&w, next_cursor);
+    }
+    write_revision(&w, revision);
+    json_write_object_end(&w);
+    return json_writer_status(&w);
+}
+
+void json_results_deinit(struct json_results *results)
+{
+    buf_deinit(&results->text);
+    buf_deinit(&results->holes);
+}
+
+static void begin_result(struct json_results *results, struct json_writer *w, const char *op)
+{
+    json_writer_resume(w, &results->text, results->text.size > 0);
+    json_write_object_begin(w);
+    json_write_name(w, "op");
+    json_write_text(w, op);
+}
+
+static size_t answer_bytes_max(const struct json_results *results)
+{
+    size_t holes = results->holes.size / sizeof(size_t);
+    return results->text.size + holes * REVISION_DIGITS_MAX + RESULTS_FRAME_BYTES;
+}
+
+static enum varve_status end_result(struct json_results *results, struct json_writer *w)
+{
+    json_write_object_end(w);
+    enum varve_status status = json_writer_status(w);
+    if (status == VARVE_OK && answer_bytes_max(results) > LIMIT_BATCH_ANSWER_BYTES)
+        return status_raise(VARVE_TOO_LARGE);
+    return status;
+}
+
+enum varve_status json_results_add_put(struct json_results *results)
+{
+    struct json_writer w;
+    begin_result(results, &w, "put");
+    return end_result(results, &w);
+}
+
+enum varve_status json_results_add_delete(struct json_results *results)
+{
+    struct json_writer w;
+    begin_result(results, &w, "delete");
+    return end_result(results, &w);
+}
+
+enum varve_status json_results_add_get(struct json_results *results, struct varve_slice value,
+                                       enum value_encoding encoding, uint64_t revision)
+{
+    if (value.size > LIMIT_BATCH_ANSWER_BYTES)
+        return status_raise(VARVE_TOO_LARGE); /* not worth encoding first */
+    struct json_writer w;
+    begin_result(results, &w, "get");
+    json_write_name(&w, "found");
+    json_write_bool(&w, true);
+    write_value(&w, value, encoding);
+    if (revision != JSON_REVISION_OF_BATCH) {
+        write_revision(&w, revision);
+    } else {
+        json_write_name(&w, "revision");
+        size_t hole = results->text.size;
+        json_write_raw(&w, (struct varve_slice){0});
+        if (json_writer_status(&w) == VARVE_OK)
+            w.status = buf_append(&results->holes, &hole, sizeof hole);
+    }
+    return end_result(results, &w);
+}
+
+enum varve_status json_results_add_missing(struct json_results *results)
+{
+    struct json_writer w;
+    begin_result(results, &w, "get");
+    json_write_name(&w, "found");
+    json_write_bool(&w, false);
+    return end_result(results, &w);
+}
+
+enum varve_status json_results_finish(const struct json_results *results, uint64_t revision,
+                                      struct buf *out)
+{
+    enum varve_status status = buf_reserve(out, answer_bytes_max(results));
+    if (status == VARVE_OK)
+        status = buf_append_format(out, "{\"revision\":%llu,\"results\":[",
+                                   (unsigned long long)revision);
+    size_t done = 0;
+    for (size_t i = 0; status == VARVE_OK && i < results->holes.size; i += sizeof(size_t)) {
+        size_t hole;
+        memcpy(&hole, results->holes.data + i, sizeof hole);
+        status = buf_append(out, results->text.data + done, hole - done);
+        if (status == VARVE_OK)
+            status = buf_append_format(out, "%llu", (unsigned long long)revision);
+        done = hole;
+    }
+    if (status == VARVE_OK)
+        status = buf_append_slice(
+            out, varve_slice(results->text.data + done, results->text.size - done));
+    if (status == VARVE_OK)
+        status = buf_append(out, "]}", 2);
+    return status;
+}
