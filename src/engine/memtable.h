@@ -43,7 +43,7 @@ MUST_CHECK enum varve_status memtable_iterator_new(struct memtable *memtable,
                                                    struct entry_iterator **ret_iterator);
 
 /* Any thread. */
-size_t memtable_bytes(const struct memtable *memtable); /* reserved from the system */
+size_t memtable_bytes(const struct memtable *memtable); /* taken by entries, without spare chunks */
 size_t memtable_entries(const struct memtable *memtable);
 uint64_t memtable_segment_id(const struct memtable *memtable);
 /* 0 and 0 while empty. */

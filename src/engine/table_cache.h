@@ -1,6 +1,6 @@
 /*
- * engine/table_cache.h: open tables, at most so many at a time, least recently used closed first
- * (one in use is never closed, so the limit may be passed while all are). Thread safe.
+ * engine/table_cache.h: open tables, at most so many at a time, roughly the least recently used
+ * closed first (one in use is never closed, so the limit may be passed while all are). Thread safe.
  */
 #ifndef ENGINE_TABLE_CACHE_H
 #define ENGINE_TABLE_CACHE_H
@@ -33,6 +33,9 @@ struct sstable_reader *table_handle_reader(struct table_handle *handle);
 void table_cache_drop(struct table_cache *cache, uint64_t file_id);
 
 size_t table_cache_open_count(struct table_cache *cache);
+
+/* What the blocks of its tables are fetched through: the block cache's. */
+struct block_fetcher *table_cache_fetcher(struct table_cache *cache);
 
 /* A pass over the tables of a run, opening each as it comes, keeping one pinned. `run` and what it
  * holds are borrowed until it is freed. `fill`: keep its blocks in the cache. */

@@ -1,0 +1,353 @@
+/*
+ * Blocks are spread over shards by a hash of (table, offset); each shard is a hash table with its
+ * own lock and its own share of the budget.
+ *
+ * A block counts its references: one of the hash table and one for each pin. References are only
+ * added under the shard's lock and only to a block in the table; so one that the table alone holds
+ * can be evicted under the lock, and a pin is dropped without it.
+ *
+ * Eviction is CLOCK in the form of a list with a second chance: new blocks come to its front; at
+ * its back a block that was asked for since it came there goes to the front once more. A hit just
+ * marks the block, which costs less than moving it.
+ *
+ * A miss reads from the file with no lock held. Two threads may read the same block at once; the
+ * first to come back puts its copy in, the other drops its own.
+ */
+#include "engine/block_cache.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "os/sync.h"
+
+#define SHARD_BITS 4u
+#define SHARD_COUNT (1u << SHARD_BITS)
+#define BUCKETS_MIN 64u /* per shard; doubled when there are more blocks */
+
+struct cached_block {
+    struct cached_block *hash_next;
+    struct cached_block *newer, *older; /* in the shard's list */
+    uint64_t file_id, offset;
+    uint8_t *data;
+    size_t size;
+    _Atomic uint32_t references;
+    bool asked; /* since it was last at the front; under the shard's lock */
+};
+
+struct block_shard {
+    struct mutex lock;
+    struct cached_block **buckets;
+    size_t bucket_count; /* a power of two */
+    size_t block_count;
+    size_t bytes;
+    struct cached_block *newest, *oldest;
+    uint64_t lookups, hits, evictions, block_reads, block_read_bytes;
+};
+
+struct block_cache {
+    struct block_fetcher fetcher; /* first */
+    size_t budget_bytes;
+    _Atomic int64_t charged_bytes;
+    struct block_shard shards[SHARD_COUNT];
+};
+
+static uint64_t block_hash(uint64_t file_id, uint64_t offset)
+{
+    return hash_mix(hash_mix(file_id) ^ offset);
+}
+
+static struct block_shard *shard_of(struct block_cache *cache, uint64_t hash)
+{
+    return &cache->shards[hash >> (64 - SHARD_BITS)];
+}
+
+static size_t block_bytes(const struct cached_block *block)
+{
+    return sizeof *block + block->size;
+}
+
+/* What blocks may take in one shard, now. */
+static size_t shard_share(struct block_cache *cache)
+{
+    int64_t charged = atomic_load_explicit(&cache->charged_bytes, memory_order_relaxed);
+    size_t taken = charged > 0 ? (size_t)charged : 0;
+    return taken < cache->budget_bytes ? (cache->budget_bytes - taken) / SHARD_COUNT : 0;
+}
+
+static void block_unref(struct cached_block *block)
+{
+    if (atomic_fetch_sub_explicit(&block->references, 1, memory_order_acq_rel) != 1)
+        return;
+    free(block->data);
+    free(block);
+}
+
+static void list_push_locked(struct block_shard *shard, struct cached_block *block)
+{
+    block->newer = NULL;
+    block->older = shard->newest;
+    if (shard->newest != NULL)
+        shard->newest->newer = block;
+    else
+        shard->oldest = block;
+    shard->newest = block;
+}
+
+static void list_unlink_locked(struct block_shard *shard, struct cached_block *block)
+{
+    *(block->newer != NULL ? &block->newer->older : &shard->newest) = block->older;
+    *(block->older != NULL ? &block->older->newer : &shard->oldest) = block->newer;
+}
+
+/* The link that leads to the block, or to NULL. */
+static struct cached_block **find_locked(struct block_shard *shard, uint64_t hash, uint64_t file_id,
+                                         uint64_t offset)
+{
+    struct cached_block **link = &shard->buckets[hash & (shard->bucket_count - 1)];
+    while (*link != NULL && ((*link)->offset != offset || (*link)->file_id != file_id))
+        link = &(*link)->hash_next;
+    return link;
+}
+
+/* Without memory for it the chains just get longer. */
+static void grow_locked(struct block_shard *shard)
+{
+    size_t count = shard->bucket_count * 2;
+    struct cached_block **buckets = calloc(count, sizeof(struct cached_block *));
+    if (buckets == NULL)
+        return;
+    for (struct cached_block *block = shard->newest; block != NULL; block = block->older) {
+        struct cached_block **bucket =
+            &buckets[block_hash(block->file_id, block->offset) & (count - 1)];
+        block->hash_next = *bucket;
+        *bucket = block;
+    }
+    free(shard->buckets);
+    shard->buckets = buckets;
+    shard->bucket_count = count;
+}
+
+/* Takes a block out of the table and drops the table's reference. */
+static void remove_locked(struct block_shard *shard, struct cached_block *block)
+{
+    assert(mutex_is_held(&shard->lock));
+    uint64_t hash = block_hash(block->file_id, block->offset);
+    struct cached_block **link = find_locked(shard, hash, block->file_id, block->offset);
+    assert(*link == block);
+    *link = block->hash_next;
+    list_unlink_locked(shard, block);
+    shard->block_count--;
+    shard->bytes -= block_bytes(block);
+    block_unref(block);
+}
+
+/* Evicts until no more than `bytes_max` are left, or all that is left is pinned. Every block gets
+ * its second chance at most once, so twice the number of blocks is enough. */
+static void trim_locked(struct block_shard *shard, size_t bytes_max)
+{
+    assert(mutex_is_held(&shard->lock));
+    size_t steps = 2 * shard->block_count;
+    for (; shard->bytes > bytes_max && steps > 0; steps--) {
+        struct cached_block *block = shard->oldest;
+        bool pinned = atomic_load_explicit(&block->references, memory_order_acquire) > 1;
+        if (pinned || block->asked) {
+            block->asked = false;
+            list_unlink_locked(shard, block);
+            list_push_locked(shard, block);
+            continue;
+        }
+        remove_locked(shard, block);
+        shard->evictions++;
+    }
+}
+
+static void pin_locked(struct cached_block *block)
+{
+    atomic_fetch_add_explicit(&block->references, 1, memory_order_relaxed);
+    block->asked = true;
+}
+
+/* A pinned block, or NULL. */
+static struct cached_block *look_up(struct block_cache *cache, uint64_t hash, uint64_t file_id,
+                                    uint64_t offset)
+{
+    struct block_shard *shard = shard_of(cache, hash);
+    mutex_lock(&shard->lock);
+    struct cached_block *block = *find_locked(shard, hash, file_id, offset);
+    shard->lookups++;
+    if (block != NULL) {
+        shard->hits++;
+        pin_locked(block);
+    }
+    mutex_unlock(&shard->lock);
+    return block;
+}
+
+/* Puts a block just read, with its one reference the caller's, into the table if it is worth
+ * keeping and there is room. Gives back the block to use, pinned: another thread's may have been
+ * there first. */
+static struct cached_block *insert(struct block_cache *cache, uint64_t hash,
+                                   struct cached_block *block, bool keep)
+{
+    struct block_shard *shard = shard_of(cache, hash);
+    size_t share = shard_share(cache), bytes = block_bytes(block);
+    struct cached_block *use = block;
+    mutex_lock(&shard->lock);
+    shard->block_reads++;
+    shard->block_read_bytes += block->size;
+    if (keep && bytes <= share) {
+        struct cached_block *found = *find_locked(shard, hash, block->file_id, block->offset);
+        if (found != NULL) {
+            pin_locked(found);
+            use = found;
+        } else {
+            trim_locked(shard, share - bytes);
+        }
+        if (found == NULL && shard->bytes + bytes <= share) {
+            if (shard->block_count >= shard->bucket_count)
+                grow_locked(shard);
+            struct cached_block **bucket = &shard->buckets[hash & (shard->bucket_count - 1)];
+            block->hash_next = *bucket;
+            *bucket = block;
+            list_push_locked(shard, block);
+            shard->block_count++;
+            shard->bytes += bytes;
+            atomic_fetch_add_explicit(&block->references, 1, memory_order_relaxed);
+        }
+    }
+    mutex_unlock(&shard->lock);
+    if (use != block)
+        block_unref(block);
+    return use;
+}
+
+static enum varve_status cache_fetch(struct block_fetcher *fetcher, struct sstable_reader *reader,
+                                     struct block_handle handle, bool fill, struct block_ref *ret)
+{
+    struct block_cache *cache = (struct block_cache *)fetcher;
+    uint64_t file_id = sstable_reader_file_id(reader);
+    uint64_t hash = block_hash(file_id, handle.offset);
+    struct cached_block *block = look_up(cache, hash, file_id, handle.offset);
+    if (block == NULL) {
+        block = calloc(1, sizeof *block);
+        if (block == NULL)
+            return status_raise(VARVE_NO_MEMORY);
+        enum varve_status status =
+            sstable_reader_read_block(reader, handle, &block->data, &block->size);
+        if (status != VARVE_OK) {
+            free(block);
+            return status;
+        }
+        block->file_id = file_id;
+        block->offset = handle.offset;
+        atomic_init(&block->references, 1);
+        block = insert(cache, hash, block, fill);
+    }
+    ret->data = varve_slice(block->data, block->size);
+    ret->pin = block;
+    return VARVE_OK;
+}
+
+static void cache_release(struct block_fetcher *fetcher, struct block_ref *ref)
+{
+    if (ref->pin != NULL)
+        block_unref(ref->pin);
+    *ref = (struct block_ref){0};
+}
+
+enum varve_status block_cache_new(size_t budget_bytes, struct block_cache **ret_cache)
+{
+    struct block_cache *cache = calloc(1, sizeof *cache);
+    if (cache == NULL)
+        return status_raise(VARVE_NO_MEMORY);
+    cache->fetcher = (struct block_fetcher){.fetch = cache_fetch, .release = cache_release};
+    cache->budget_bytes = budget_bytes;
+    atomic_init(&cache->charged_bytes, 0);
+    for (size_t i = 0; i < SHARD_COUNT; i++)
+        mutex_init(&cache->shards[i].lock);
+    for (size_t i = 0; i < SHARD_COUNT; i++) {
+        struct block_shard *shard = &cache->shards[i];
+        shard->buckets = calloc(BUCKETS_MIN, sizeof(struct cached_block *));
+        if (shard->buckets == NULL) {
+            block_cache_free(cache);
+            return status_raise(VARVE_NO_MEMORY);
+        }
+        shard->bucket_count = BUCKETS_MIN;
+    }
+    *ret_cache = cache;
+    return VARVE_OK;
+}
+
+void block_cache_free(struct block_cache *cache)
+{
+    if (cache == NULL)
+        return;
+    for (size_t i = 0; i < SHARD_COUNT; i++) {
+        struct block_shard *shard = &cache->shards[i];
+        struct cached_block *block = shard->newest;
+        while (block != NULL) {
+            struct cached_block *older = block->older;
+            assert(atomic_load(&block->references) == 1);
+            block_unref(block);
+            block = older;
+        }
+        free(shard->buckets);
+        mutex_deinit(&shard->lock);
+    }
+    free(cache);
+}
+
+struct block_fetcher *block_cache_fetcher(struct block_cache *cache)
+{
+    return &cache->fetcher;
+}
+
+void block_cache_charge(struct block_cache *cache, int64_t bytes)
+{
+    atomic_fetch_add_explicit(&cache->charged_bytes, bytes, memory_order_relaxed);
+    if (bytes <= 0)
+        return;
+    size_t share = shard_share(cache);
+    for (size_t i = 0; i < SHARD_COUNT; i++) {
+        mutex_lock(&cache->shards[i].lock);
+        trim_locked(&cache->shards[i], share);
+        mutex_unlock(&cache->shards[i].lock);
+    }
+}
+
+void block_cache_drop_table(struct block_cache *cache, uint64_t file_id)
+{
+    for (size_t i = 0; i < SHARD_COUNT; i++) {
+        struct block_shard *shard = &cache->shards[i];
+        mutex_lock(&shard->lock);
+        struct cached_block *block = shard->newest;
+        while (block != NULL) {
+            struct cached_block *older = block->older;
+            if (block->file_id == file_id)
+                remove_locked(shard, block);
+            block = older;
+        }
+        mutex_unlock(&shard->lock);
+    }
+}
+
+void block_cache_stats(struct block_cache *cache, struct block_cache_stats *ret_stats)
+{
+    struct block_cache_stats stats = {.bytes_max = cache->budget_bytes};
+    int64_t charged = atomic_load_explicit(&cache->charged_bytes, memory_order_relaxed);
+    stats.charged_bytes = charged > 0 ? (uint64_t)charged : 0;
+    for (size_t i = 0; i < SHARD_COUNT; i++) {
+        struct block_shard *shard = &cache->shards[i];
+        mutex_lock(&shard->lock);
+        stats.lookups += shard->lookups;
+        stats.hits += shard->hits;
+        stats.evictions += shard->evictions;
+        stats.bytes += shard->bytes;
+        stats.block_reads += shard->block_reads;
+        stats.block_read_bytes += shard->block_read_bytes;
+        mutex_unlock(&shard->lock);
+    }
+    *ret_stats = stats;
+}

@@ -1,0 +1,38 @@
+/*
+ * engine/key_prefix.h: the first 8 bytes of a user key as a number, so that most comparisons of
+ * keys need no look at the keys themselves.
+ */
+#ifndef ENGINE_KEY_PREFIX_H
+#define ENGINE_KEY_PREFIX_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include <varve/slice.h>
+
+#define KEY_PREFIX_BYTES 8u
+
+/* Big-endian, zeros behind a shorter key. Of two keys with different prefixes the one with the
+ * smaller prefix is the smaller: at the first byte that differs either both keys have a byte, or
+ * one has ended and the zero that stands for it is less than what the other has there. Equal
+ * prefixes say nothing ("a" and "a\0"): ask key_compare_behind_prefix. */
+static inline uint64_t key_prefix(struct varve_slice user_key)
+{
+    uint64_t bytes = 0;
+    if (user_key.size >= KEY_PREFIX_BYTES)
+        memcpy(&bytes, user_key.data, KEY_PREFIX_BYTES);
+    else if (user_key.size > 0)
+        memcpy(&bytes, user_key.data, user_key.size);
+    return __builtin_bswap64(bytes);
+}
+
+/* The order of two user keys with equal prefixes. */
+static inline int key_compare_behind_prefix(struct varve_slice a, struct varve_slice b)
+{
+    if (a.size <= KEY_PREFIX_BYTES || b.size <= KEY_PREFIX_BYTES)
+        return (a.size > b.size) - (a.size < b.size);
+    return varve_slice_compare(varve_slice(a.data + KEY_PREFIX_BYTES, a.size - KEY_PREFIX_BYTES),
+                               varve_slice(b.data + KEY_PREFIX_BYTES, b.size - KEY_PREFIX_BYTES));
+}
+
+#endif

@@ -1,0 +1,245 @@
+/*
+ * A skip list and its arena. The writer publishes an entry by linking it into the list; the
+ * counters follow with relaxed stores, for they are only read to decide (is it full?) and to show.
+ *
+ * A memtable's pages cost page faults when they are touched first, so its chunks go back to the
+ * pool and serve the next memtable. One new memtable takes all that the pool has: two are never
+ * filled at once.
+ */
+#include "engine/memtable.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "engine/skiplist.h"
+#include "os/sync.h"
+
+struct memtable_pool {
+    size_t chunk_bytes;
+    size_t keep_max;
+    struct {
+        struct mutex lock;
+        struct arena_chunks chunks;
+    } mu;
+};
+
+struct memtable {
+    struct memtable_pool *pool;
+    uint64_t segment_id;
+    _Atomic uint32_t references;
+    _Atomic size_t bytes, entries;
+    _Atomic uint64_t sequence_first, sequence_last;
+    /* the writer's own */
+    struct arena arena;
+    struct skiplist list; /* also read by others */
+};
+
+struct memtable_iterator {
+    struct entry_iterator base;
+    struct memtable *memtable;
+    const struct skiplist_node *node;
+};
+
+enum varve_status memtable_pool_new(size_t chunk_bytes, size_t keep_bytes,
+                                    struct memtable_pool **ret_pool)
+{
+    assert(chunk_bytes > 0);
+    struct memtable_pool *pool = calloc(1, sizeof *pool);
+    if (pool == NULL)
+        return status_raise(VARVE_NO_MEMORY);
+    pool->chunk_bytes = chunk_bytes;
+    pool->keep_max = keep_bytes / chunk_bytes;
+    mutex_init(&pool->mu.lock);
+    *ret_pool = pool;
+    return VARVE_OK;
+}
+
+void memtable_pool_free(struct memtable_pool *pool)
+{
+    if (pool == NULL)
+        return;
+    arena_chunks_deinit(&pool->mu.chunks);
+    mutex_deinit(&pool->mu.lock);
+    free(pool);
+}
+
+static struct arena_chunks pool_take(struct memtable_pool *pool)
+{
+    mutex_lock(&pool->mu.lock);
+    struct arena_chunks chunks = pool->mu.chunks;
+    pool->mu.chunks = (struct arena_chunks){0};
+    mutex_unlock(&pool->mu.lock);
+    return chunks;
+}
+
+static void pool_give(struct memtable_pool *pool, struct arena *arena)
+{
+    mutex_lock(&pool->mu.lock);
+    size_t kept = pool->mu.chunks.count;
+    size_t room = kept < pool->keep_max ? pool->keep_max - kept : 0;
+    arena_deinit(arena, &pool->mu.chunks, room);
+    mutex_unlock(&pool->mu.lock);
+}
+
+enum varve_status memtable_new(struct memtable_pool *pool, uint64_t segment_id,
+                               struct memtable **ret_memtable)
+{
+    struct memtable *memtable = calloc(1, sizeof *memtable);
+    if (memtable == NULL)
+        return status_raise(VARVE_NO_MEMORY);
+    struct arena_chunks spare = pool_take(pool);
+    arena_init(&memtable->arena, pool->chunk_bytes, &spare);
+    enum varve_status status = skiplist_init(&memtable->list, &memtable->arena);
+    if (status != VARVE_OK) {
+        pool_give(pool, &memtable->arena);
+        free(memtable);
+        return status;
+    }
+    memtable->pool = pool;
+    memtable->segment_id = segment_id;
+    atomic_init(&memtable->references, 1);
+    atomic_init(&memtable->bytes, memtable->arena.used_bytes);
+    *ret_memtable = memtable;
+    return VARVE_OK;
+}
+
+void memtable_ref(struct memtable *memtable)
+{
+    atomic_fetch_add_explicit(&memtable->references, 1, memory_order_relaxed);
+}
+
+void memtable_unref(struct memtable *memtable)
+{
+    if (memtable == NULL ||
+        atomic_fetch_sub_explicit(&memtable->references, 1, memory_order_acq_rel) != 1)
+        return;
+    pool_give(memtable->pool, &memtable->arena);
+    free(memtable);
+}
+
+enum varve_status memtable_reserve(struct memtable *memtable, size_t entries, size_t bytes)
+{
+    return arena_reserve(&memtable->arena, skiplist_room(&memtable->list, entries, bytes));
+}
+
+void memtable_add(struct memtable *memtable, uint64_t sequence, const struct batch_op *op)
+{
+    assert(sequence > 0 && sequence <= ENTRY_SEQUENCE_MAX && op->kind <= ENTRY_KIND_MAX);
+    assert(sequence >= atomic_load_explicit(&memtable->sequence_last, memory_order_relaxed));
+    struct varve_slice value = op->kind != ENTRY_DELETE ? op->value : varve_slice(NULL, 0);
+    skiplist_insert(&memtable->list, op->key, entry_tag(sequence, op->kind), value);
+
+    size_t entries = atomic_load_explicit(&memtable->entries, memory_order_relaxed);
+    if (entries == 0)
+        atomic_store_explicit(&memtable->sequence_first, sequence, memory_order_relaxed);
+    atomic_store_explicit(&memtable->sequence_last, sequence, memory_order_relaxed);
+    atomic_store_explicit(&memtable->entries, entries + 1, memory_order_relaxed);
+    atomic_store_explicit(&memtable->bytes, memtable->arena.used_bytes, memory_order_relaxed);
+}
+
+enum varve_status memtable_get(struct memtable *memtable, struct varve_slice target,
+                               uint64_t *ret_tag, struct varve_slice *ret_value)
+{
+    const struct skiplist_node *node = skiplist_seek(&memtable->list, target);
+    if (node == NULL)
+        return VARVE_NOT_FOUND;
+    struct varve_slice key = skiplist_key(node);
+    if (key.size != target.size || memcmp(key.data, target.data, key.size - ENTRY_TAG_BYTES) != 0)
+        return VARVE_NOT_FOUND;
+    *ret_tag = entry_key_tag(key);
+    *ret_value = skiplist_value(node);
+    return VARVE_OK;
+}
+
+static void iterator_stand_on(struct memtable_iterator *it, const struct skiplist_node *node)
+{
+    it->node = node;
+    it->base.valid = node != NULL;
+    if (node != NULL) {
+        it->base.key = skiplist_key(node);
+        it->base.value = skiplist_value(node);
+    }
+}
+
+static void iterator_seek_first(struct entry_iterator *base)
+{
+    struct memtable_iterator *it = (struct memtable_iterator *)base;
+    iterator_stand_on(it, skiplist_first(&it->memtable->list));
+}
+
+static void iterator_seek_last(struct entry_iterator *base)
+{
+    struct memtable_iterator *it = (struct memtable_iterator *)base;
+    iterator_stand_on(it, skiplist_last(&it->memtable->list));
+}
+
+static void iterator_seek(struct entry_iterator *base, struct varve_slice internal_key)
+{
+    struct memtable_iterator *it = (struct memtable_iterator *)base;
+    iterator_stand_on(it, skiplist_seek(&it->memtable->list, internal_key));
+}
+
+static void iterator_next(struct entry_iterator *base)
+{
+    struct memtable_iterator *it = (struct memtable_iterator *)base;
+    assert(base->valid);
+    iterator_stand_on(it, skiplist_next(it->node));
+}
+
+static void iterator_prev(struct entry_iterator *base)
+{
+    struct memtable_iterator *it = (struct memtable_iterator *)base;
+    assert(base->valid);
+    iterator_stand_on(it, skiplist_prev(&it->memtable->list, it->node));
+}
+
+static void iterator_free(struct entry_iterator *base)
+{
+    struct memtable_iterator *it = (struct memtable_iterator *)base;
+    memtable_unref(it->memtable);
+    free(it);
+}
+
+static const struct entry_iterator_ops iterator_ops = {
+    .seek_first = iterator_seek_first,
+    .seek_last = iterator_seek_last,
+    .seek = iterator_seek,
+    .next = iterator_next,
+    .prev = iterator_prev,
+    .free = iterator_free,
+};
+
+enum varve_status memtable_iterator_new(struct memtable *memtable,
+                                        struct entry_iterator **ret_iterator)
+{
+    struct memtable_iterator *it = calloc(1, sizeof *it);
+    if (it == NULL)
+        return status_raise(VARVE_NO_MEMORY);
+    it->base.ops = &iterator_ops;
+    memtable_ref(memtable);
+    it->memtable = memtable;
+    *ret_iterator = &it->base;
+    return VARVE_OK;
+}
+
+size_t memtable_bytes(const struct memtable *memtable)
+{
+    return atomic_load_explicit(&memtable->bytes, memory_order_relaxed);
+}
+
+size_t memtable_entries(const struct memtable *memtable)
+{
+    return atomic_load_explicit(&memtable->entries, memory_order_relaxed);
+}
+
+uint64_t memtable_segment_id(const struct memtable *memtable)
+{
+    return memtable->segment_id;
+}
+
+void memtable_sequences(const struct memtable *memtable, uint64_t *ret_first, uint64_t *ret_last)
+{
+    *ret_first = atomic_load_explicit(&memtable->sequence_first, memory_order_relaxed);
+    *ret_last = atomic_load_explicit(&memtable->sequence_last, memory_order_relaxed);
+}
