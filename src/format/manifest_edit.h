@@ -1,18 +1,23 @@
 /*
- * format/manifest_edit.h: a change of the store's shape, and the file of such changes.
+ * format/manifest_edit.h: a change of the store's shape, as bytes.
  *
- *   manifest: header (magic "varvemfs" (8), format version (fixed32), reserved 0 (fixed32),
- * manifest id (fixed64), masked crc32c of the bytes before (fixed32)), then records record: masked
- * crc32c (fixed32) of all that follows it, payload bytes (fixed32), record number (fixed64, from
- * 1), payload: one edit, a list of tagged fields. The crc begins with the manifest id (8 bytes,
- * little-endian).
+ *   edit:   fields, each a tag (varint) and what the tag says, in growing order of tags; those
+ *           marked * may be repeated
+ *     1 next file id       2 next run id          3 last sequence      4 store time ms
+ *     5 first live segment 6 last segment         7 clean shutdown (1 byte, 0 or 1)
+ *     8* sealed segment:   id, length
+ *     9* removed table:    level, file id
+ *    10* added table:      level, run id, file id, file bytes, entries, tombstones, smallest and
+ *           greatest sequence, earliest and latest time ms, smallest and largest internal key (each
+ *           varint length, bytes)
+ *   Numbers are varints. The fields' order does not say the order of effects: an edit is one step.
+ *   Not thread safe.
  */
 #ifndef FORMAT_MANIFEST_EDIT_H
 #define FORMAT_MANIFEST_EDIT_H
 
 #include "base/buf.h"
 #include "format/entry.h"
-#include "os/env.h"
 
 /* A table as the manifest knows it. Tables of one run have disjoint ranges; a run's id grows with
  * age order: of two runs in a level the one with the greater id is the newer. */
@@ -56,7 +61,8 @@ struct manifest_edit {
     struct manifest_removed *removed;
     size_t removed_count;
 };
-void manifest_edit_deinit(struct manifest_edit *edit);
+void manifest_edit_deinit(struct manifest_edit *edit); /* takes a zeroed one */
+/* Each VARVE_NO_MEMORY; the edit is then as it was. */
 MUST_CHECK enum varve_status manifest_edit_add_sealed(struct manifest_edit *edit,
                                                       uint64_t segment_id, uint64_t length);
 /* Copies the keys. */
@@ -65,38 +71,16 @@ MUST_CHECK enum varve_status manifest_edit_add_table(struct manifest_edit *edit,
 MUST_CHECK enum varve_status manifest_edit_remove_table(struct manifest_edit *edit, uint32_t level,
                                                         uint64_t file_id);
 
-/* Fields in the order of their tags; an unknown tag is VARVE_UNSUPPORTED, a repeated single field,
- * a level over the maximum, bad keys, smallest > largest, or bytes left over are VARVE_CORRUPT. */
+/* Encode appends to `out`; VARVE_NO_MEMORY. Decode: an unknown tag is VARVE_UNSUPPORTED; tags out
+ * of order, a repeated single field, a level over the maximum, a file or segment id of 0 or over
+ * 2^63 - 1, bad keys,
+ * ranges whose end lies before their beginning, more tombstones than entries, or bytes left over
+ * are VARVE_CORRUPT. Caller frees a decoded edit with manifest_edit_deinit. */
 MUST_CHECK enum varve_status manifest_edit_encode(const struct manifest_edit *edit,
                                                   struct buf *out);
 MUST_CHECK enum varve_status manifest_edit_decode(struct varve_slice payload,
                                                   struct manifest_edit *ret_edit);
 
-struct manifest_writer {
-    struct env_file *file;
-    uint64_t manifest_id;
-    uint64_t offset;
-    uint64_t record_number; /* of the next record */
-    bool failed;            /* a write or sync failed: never append again */
-    struct buf scratch;
-};
-/* Creates `path` (VARVE_EXISTS if there) with its header, unsynced. */
-MUST_CHECK enum varve_status manifest_writer_create(struct manifest_writer *writer, struct env *env,
-                                                    const char *path, uint64_t manifest_id);
-void manifest_writer_close(struct manifest_writer *writer); /* takes a zeroed one */
-/* Appends one record and, with `sync`, makes it durable. */
-MUST_CHECK enum varve_status manifest_writer_append(struct manifest_writer *writer,
-                                                    const struct manifest_edit *edit, bool sync);
-
-/* Reads a whole manifest, calling `each` in order. At a bad record: *ret_bad_offset is its offset
- * (else UINT64_MAX) and *ret_valid_follows says whether a valid record of this manifest stands
- * anywhere behind it (then it is damage, not a torn tail). What `each` gives back other than OK
- * ends the reading. VARVE_CORRUPT: header or a record whose crc holds but whose content does not.
- */
-typedef enum varve_status (*manifest_edit_fn)(void *context, const struct manifest_edit *edit);
-MUST_CHECK enum varve_status manifest_read(struct env *env, const char *path, uint64_t manifest_id,
-                                           manifest_edit_fn each, void *context,
-                                           uint64_t *ret_bad_offset, bool *ret_valid_follows,
-                                           struct varve_error *ret_error);
+#include "format/manifest_log.h" /* the file of edits, for those who want both */
 
 #endif
