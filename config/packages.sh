@@ -1,6 +1,8 @@
+# shellcheck shell=sh
 # Read by quickstart.sh and tests/run.sh: the Debian 12 packages that varve needs, and how to get
 # those that are missing.
 
+# shellcheck disable=SC2034 # for those who read this file
 build_packages="gcc libc6-dev binutils meson ninja-build pkgconf libmicrohttpd-dev libjansson-dev
     libb64-dev libinih-dev libsystemd-dev libxxhash-dev"
 

@@ -145,12 +145,13 @@ part_readme() {
 part_systemd() {
     step systemd-build build build-gcc gcc -Dbuildtype=release -Dwerror=true || return 1
     units=$(mktemp -d) || return 1
-    for unit in $(ls systemd/*.service systemd/*.socket 2>/dev/null); do
+    for unit in systemd/*.service systemd/*.socket; do
+        [ -e "$unit" ] || continue
         sed "s#^\(Exec[A-Za-z]*=[-@:+!]*\)/[^ ]*/varved#\1$PWD/build-gcc/src/programs/varved#" \
             "$unit" >"$units/${unit##*/}"
     done
-    for unit in $(ls "$units"/*.service); do
-        step "verify-${unit##*/}" verify_unit "$unit"
+    for unit in "$units"/*.service; do
+        step "verify-$(basename "$unit" | tr -c 'a-z0-9.\n' -)" verify_unit "$unit"
     done
     rm -r "$units"
 }
@@ -222,7 +223,7 @@ if [ "${1-}" = --only ]; then
     exit
 fi
 
-chosen= list_only=false
+chosen='' list_only=false
 for part; do
     if [ "$part" = --list ]; then
         list_only=true
