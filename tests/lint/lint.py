@@ -20,7 +20,8 @@ LAYERS = ['base', 'os', 'format', 'engine', 'service', 'programs']
 # Which layers may include a system header, by the first pattern that matches its name. What
 # matches none is open to all.
 SYSTEM_HEADERS = [
-    (r'pthread\.h|threads\.h|semaphore\.h', {'os'}),
+    (r'pthread\.h', {'os', 'engine', 'service'}),
+    (r'threads\.h|semaphore\.h', set()),
     (r'microhttpd\.h|jansson\.h|b64/.*|ini\.h|systemd/.*', {'service'}),
     (r'xxhash\.h|sys/auxv\.h', {'base'}),
     (r'sys/.*|linux/.*|netinet/.*|arpa/.*|net.*\.h|dirent\.h|fcntl\.h|unistd\.h|poll\.h|signal\.h|'
@@ -37,6 +38,7 @@ LIBRARY_LAYERS = {'base', 'os', 'format', 'engine'}
 PRINTING = r'printf|vprintf|fprintf|vfprintf|dprintf|vdprintf|puts|fputs|putchar|putc|fputc|perror'
 UNSAFE = (r'gets|strcpy|stpcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|atoll|atof|alloca|tmpnam|'
           r'mktemp|system|popen')
+LOCKING = r'pthread_(?:mutex|cond|rwlock|spin|barrier|key|once)\w*'
 
 # Written so that no pattern matches its own text.
 WORDS = [
@@ -123,7 +125,7 @@ def check_layers(sources):
             for pattern, layers in SYSTEM_HEADERS if source.layer else ():
                 if re.fullmatch(pattern, name):
                     if source.layer not in layers:
-                        owners = ', '.join(sorted(layers))
+                        owners = ', '.join(sorted(layers)) or 'nobody'
                         yield source.path, line, f'<{name}> is for {owners}', False
                     break
 
@@ -141,11 +143,11 @@ def check_own_header_first(sources):
 
 
 def check_guards(sources):
-    """A header has an include guard named after its folder and file."""
+    """A header has an include guard named after the path by which it is included."""
     for source in sources:
         if not source.path.endswith('.h'):
             continue
-        name = os.path.basename(source.folder) + '_' + source.name
+        name = re.sub(r'^(?:src|include)/', '', source.path)
         guard = re.sub(r'\W', '_', name).upper()
         if not re.match(r'\s*#ifndef %s\n#define %s\n(.*\n)*#endif\s*\Z' % (guard, guard),
                         source.without_comments):
@@ -189,11 +191,15 @@ def check_lines(sources):
 
 
 def check_calls(sources):
-    """Library code does not print, and some functions of C are never the right one."""
+    """Library code does not print, locks are those of os, and some functions are never right."""
     for source in sources:
         if not source.layer or not source.is_c:
             continue
-        names = UNSAFE + ('|' + PRINTING if source.layer in LIBRARY_LAYERS else '')
+        names = UNSAFE
+        if source.layer in LIBRARY_LAYERS:
+            names += '|' + PRINTING
+        if source.layer != 'os':
+            names += '|' + LOCKING
         for match in re.finditer(r'(?<![\w.>])(%s)\s*\(' % names, source.code):
             line = source.line_of(match.start())
             yield source.path, line, f'{match[1]}() is not used here', False

@@ -124,6 +124,10 @@ class LintTest(unittest.TestCase):
         for call in ('printf("row");', 'fputs("row", stderr);', 'perror("row");'):
             self.assert_found('calls', 'src/format/row.c', self.replace('row++;', call))
 
+    def test_lock_that_is_not_of_os(self):
+        self.assert_found('calls', 'src/format/row.c',
+                          self.replace('row++;', 'pthread_mutex_lock(&lock);'))
+
     def test_unsafe_call(self):
         self.assert_found('calls', 'src/format/row.c', self.replace('row++;', 'row = atoi("1");'))
 
