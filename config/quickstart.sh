@@ -14,8 +14,8 @@ export PATH CC
 # shellcheck disable=SC2086 # a list of names
 install_packages $build_packages
 
-[ -f build/build.ninja ] || meson setup build -Dbuildtype=release -Dtests=false >/dev/null
-ninja -C build --quiet
+[ -f build/build.ninja ] || meson setup build -Dbuildtype=release -Dtests=false
+ninja -C build
 
 # The address is varved's own default.
 VARVE_DATA_DIR=${VARVE_DATA_DIR:-data}
