@@ -1,0 +1,263 @@
+/* Memtables: what is put in is found, counters and the pool; and readers beside the writer, who
+ * must see every published entry whole and in order. */
+#include <check.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "prng.h"
+#include "engine/memtable.h"
+
+#define CHUNK_BYTES (64u << 10)
+
+static void add(struct memtable *memtable, uint64_t sequence, enum entry_kind kind,
+                struct varve_slice key, struct varve_slice value)
+{
+    struct batch_op op = {.kind = kind, .key = key, .value = value};
+    ck_assert_int_eq(memtable_reserve(memtable, 1, key.size + value.size), VARVE_OK);
+    memtable_add(memtable, sequence, &op);
+}
+
+static enum varve_status get(struct memtable *memtable, struct varve_slice key, uint64_t sequence,
+                             uint64_t *ret_tag, struct varve_slice *ret_value)
+{
+    uint8_t target[64];
+    memcpy(target, key.data, key.size);
+    fixed64_encode(target + key.size, entry_tag(sequence, ENTRY_KIND_SEEK));
+    return memtable_get(memtable, varve_slice(target, key.size + ENTRY_TAG_BYTES), ret_tag,
+                        ret_value);
+}
+
+START_TEST(gets_and_counters)
+{
+    struct memtable_pool *pool = NULL;
+    struct memtable *memtable = NULL;
+    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, &pool), VARVE_OK);
+    ck_assert_int_eq(memtable_new(pool, 17, &memtable), VARVE_OK);
+    uint64_t first = 1, last = 1, tag = 0;
+    memtable_sequences(memtable, &first, &last);
+    ck_assert_uint_eq(first, 0);
+    ck_assert_uint_eq(last, 0);
+    ck_assert_uint_eq(memtable_entries(memtable), 0);
+    ck_assert_uint_eq(memtable_segment_id(memtable), 17);
+    size_t bytes = memtable_bytes(memtable);
+
+    struct varve_slice key = varve_slice_str("key"), value = {0};
+    add(memtable, 5, ENTRY_PUT, key, varve_slice_str("five"));
+    add(memtable, 7, ENTRY_DELETE, key, varve_slice(NULL, 0));
+    add(memtable, 9, ENTRY_PUT_EXPIRING, key, varve_slice_str("12345678nine"));
+    ck_assert_int_eq(get(memtable, key, 4, &tag, &value), VARVE_NOT_FOUND);
+    ck_assert_int_eq(get(memtable, key, 6, &tag, &value), VARVE_OK);
+    ck_assert_uint_eq(tag, entry_tag(5, ENTRY_PUT));
+    ck_assert_int_eq(varve_slice_compare(value, varve_slice_str("five")), 0);
+    ck_assert_int_eq(get(memtable, key, 7, &tag, &value), VARVE_OK);
+    ck_assert_uint_eq(tag, entry_tag(7, ENTRY_DELETE));
+    ck_assert_uint_eq(value.size, 0);
+    ck_assert_int_eq(get(memtable, key, 100, &tag, &value), VARVE_OK);
+    ck_assert_uint_eq(tag, entry_tag(9, ENTRY_PUT_EXPIRING));
+    ck_assert_uint_eq(value.size, 12);
+    ck_assert_int_eq(get(memtable, varve_slice_str("ke"), 100, &tag, &value), VARVE_NOT_FOUND);
+    ck_assert_int_eq(get(memtable, varve_slice_str("key2"), 100, &tag, &value), VARVE_NOT_FOUND);
+
+    memtable_sequences(memtable, &first, &last);
+    ck_assert_uint_eq(first, 5);
+    ck_assert_uint_eq(last, 9);
+    ck_assert_uint_eq(memtable_entries(memtable), 3);
+    ck_assert_uint_gt(memtable_bytes(memtable), bytes + 3 * 11 + 16);
+    memtable_unref(memtable);
+    memtable_unref(NULL);
+    memtable_pool_free(pool);
+    memtable_pool_free(NULL);
+}
+END_TEST
+
+/* An iterator keeps the memtable; what is added meanwhile shows. */
+START_TEST(iterator_holds_a_reference)
+{
+    struct memtable_pool *pool = NULL;
+    struct memtable *memtable = NULL;
+    struct entry_iterator *it = NULL;
+    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, &pool), VARVE_OK);
+    ck_assert_int_eq(memtable_new(pool, 1, &memtable), VARVE_OK);
+    ck_assert_int_eq(memtable_iterator_new(memtable, &it), VARVE_OK);
+    it->ops->seek_first(it);
+    ck_assert(!it->valid);
+    add(memtable, 1, ENTRY_PUT, varve_slice_str("a"), varve_slice_str("1"));
+    add(memtable, 2, ENTRY_PUT, varve_slice_str("c"), varve_slice_str("2"));
+    it->ops->seek_last(it);
+    ck_assert(it->valid);
+    add(memtable, 3, ENTRY_PUT, varve_slice_str("b"), varve_slice_str("3"));
+    memtable_unref(memtable);
+    it->ops->prev(it);
+    ck_assert_uint_eq(it->value.data[0], '3');
+    it->ops->prev(it);
+    ck_assert_uint_eq(it->value.data[0], '1');
+    it->ops->prev(it);
+    ck_assert(!it->valid);
+    ck_assert_int_eq(it->status, VARVE_OK);
+    it->ops->seek_first(it);
+    it->ops->next(it);
+    it->ops->next(it);
+    ck_assert_uint_eq(it->value.data[0], '2');
+    entry_iterator_free(it);
+    memtable_pool_free(pool);
+}
+END_TEST
+
+/* Chunks serve the next memtable, which begins as an empty one all the same. */
+START_TEST(recycled_chunks_do_not_count)
+{
+    struct memtable_pool *pool = NULL;
+    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 8 * CHUNK_BYTES, &pool), VARVE_OK);
+    static uint8_t value[10000];
+    for (int round = 0; round < 4; round++) {
+        struct memtable *memtable = NULL;
+        ck_assert_int_eq(memtable_new(pool, 1, &memtable), VARVE_OK);
+        ck_assert_uint_lt(memtable_bytes(memtable), 1000);
+        for (uint64_t i = 1; i <= 100; i++)
+            add(memtable, i, ENTRY_PUT, varve_slice_str("key"), varve_slice(value, sizeof value));
+        ck_assert_uint_ge(memtable_bytes(memtable), 100 * sizeof value);
+        memtable_unref(memtable);
+    }
+    memtable_pool_free(pool);
+}
+END_TEST
+
+/* After one reservation a whole group fits. */
+START_TEST(reserve_for_many)
+{
+    struct memtable_pool *pool = NULL;
+    struct memtable *memtable = NULL;
+    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, &pool), VARVE_OK);
+    ck_assert_int_eq(memtable_new(pool, 1, &memtable), VARVE_OK);
+    uint64_t sequence = 0;
+    for (int group = 0; group < 20; group++) {
+        ck_assert_int_eq(memtable_reserve(memtable, 1000, 1000 * (8 + 100)), VARVE_OK);
+        for (int i = 0; i < 1000; i++) {
+            static uint8_t value[100];
+            uint64_t key = hash_mix(++sequence);
+            struct batch_op op = {.kind = ENTRY_PUT,
+                                  .key = varve_slice(&key, sizeof key),
+                                  .value = varve_slice(value, sizeof value)};
+            memtable_add(memtable, sequence, &op);
+        }
+    }
+    ck_assert_uint_eq(memtable_entries(memtable), 20000);
+    memtable_unref(memtable);
+    memtable_pool_free(pool);
+}
+END_TEST
+
+enum { ENTRIES = 20000, READERS = 3, KEYS = 5000 };
+
+struct shared {
+    struct memtable *memtable;
+    _Atomic uint64_t visible;
+    uint64_t errors[READERS];
+};
+
+static struct varve_slice key_of(uint64_t sequence, uint64_t *at)
+{
+    *at = hash_mix(sequence % KEYS);
+    return varve_slice(at, sizeof *at);
+}
+
+/* The newest write of a key at or below `visible` is found, with its own value. */
+static bool reader_get(struct shared *shared, struct prng *prng, uint64_t visible)
+{
+    uint64_t sequence = visible - prng_below(prng, visible < KEYS ? visible : KEYS);
+    uint64_t key = 0, tag = 0, value = 0;
+    struct varve_slice found = {0};
+    if (get(shared->memtable, key_of(sequence, &key), visible, &tag, &found) != VARVE_OK)
+        return false;
+    memcpy(&value, found.data, sizeof value);
+    return tag == entry_tag(sequence, ENTRY_PUT) && value == hash_mix(~sequence);
+}
+
+/* A pass meets everything that was visible when it began, strictly in order. */
+static bool reader_scan(struct shared *shared, uint64_t visible, bool backward)
+{
+    struct entry_iterator *it = NULL;
+    if (memtable_iterator_new(shared->memtable, &it) != VARVE_OK)
+        return false;
+    bool right = true;
+    uint64_t met = 0;
+    struct varve_slice last = {0};
+    (backward ? it->ops->seek_last : it->ops->seek_first)(it);
+    while (it->valid) {
+        int order = last.size != 0 ? entry_key_compare(last, it->key) : 0;
+        right = right && (last.size == 0 || (backward ? order > 0 : order < 0));
+        met += entry_tag_sequence(entry_key_tag(it->key)) <= visible;
+        last = it->key;
+        (backward ? it->ops->prev : it->ops->next)(it);
+    }
+    entry_iterator_free(it);
+    return right && met == visible;
+}
+
+struct reader {
+    struct shared *shared;
+    size_t number;
+};
+
+static void *read_along(void *context)
+{
+    struct reader *reader = context;
+    struct shared *shared = reader->shared;
+    struct prng prng = prng_make(reader->number);
+    uint64_t visible = 0, scans = 0;
+    do {
+        visible = atomic_load_explicit(&shared->visible, memory_order_acquire);
+        for (int i = 0; i < 200 && visible > 0; i++)
+            shared->errors[reader->number] += !reader_get(shared, &prng, visible);
+        shared->errors[reader->number] += !reader_scan(shared, visible, scans++ % 2 != 0);
+        if (memtable_entries(shared->memtable) > ENTRIES)
+            shared->errors[reader->number]++;
+    } while (visible < ENTRIES);
+    return NULL;
+}
+
+START_TEST(readers_beside_the_writer)
+{
+    struct memtable_pool *pool = NULL;
+    struct shared shared = {0};
+    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, &pool), VARVE_OK);
+    ck_assert_int_eq(memtable_new(pool, 1, &shared.memtable), VARVE_OK);
+    pthread_t threads[READERS];
+    struct reader readers[READERS];
+    for (size_t i = 0; i < READERS; i++) {
+        readers[i] = (struct reader){&shared, i};
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, read_along, &readers[i]), 0);
+    }
+    for (uint64_t sequence = 1; sequence <= ENTRIES; sequence++) {
+        uint64_t key = 0, value = hash_mix(~sequence);
+        add(shared.memtable, sequence, ENTRY_PUT, key_of(sequence, &key),
+            varve_slice(&value, sizeof value));
+        atomic_store_explicit(&shared.visible, sequence, memory_order_release);
+    }
+    for (size_t i = 0; i < READERS; i++) {
+        pthread_join(threads[i], NULL);
+        ck_assert_uint_eq(shared.errors[i], 0);
+    }
+    memtable_unref(shared.memtable);
+    memtable_pool_free(pool);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("memtable");
+    TCase *tests = tcase_create("memtable");
+    tcase_set_timeout(tests, 120);
+    tcase_add_test(tests, gets_and_counters);
+    tcase_add_test(tests, iterator_holds_a_reference);
+    tcase_add_test(tests, recycled_chunks_do_not_count);
+    tcase_add_test(tests, reserve_for_many);
+    tcase_add_test(tests, readers_beside_the_writer);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}

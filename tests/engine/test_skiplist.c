@@ -1,0 +1,218 @@
+/* The skip list against a sorted array: order, seeks and steps back, also of keys that differ only
+ * behind their prefix or in zero bytes; and that what it reserves is enough. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "prng.h"
+#include "array_iterator.h"
+#include "engine/skiplist.h"
+
+#define CHUNK_BYTES 4096u
+
+struct fixture {
+    struct arena arena;
+    struct skiplist list;
+    struct array model;
+};
+
+static void set_up(struct fixture *f)
+{
+    *f = (struct fixture){0};
+    arena_init(&f->arena, CHUNK_BYTES, NULL);
+    ck_assert_int_eq(skiplist_init(&f->list, &f->arena), VARVE_OK);
+}
+
+static void tear_down(struct fixture *f)
+{
+    arena_deinit(&f->arena, NULL, 0);
+    array_deinit(&f->model);
+}
+
+static void insert(struct fixture *f, struct varve_slice key, uint64_t tag,
+                   struct varve_slice value)
+{
+    size_t room = skiplist_room(&f->list, 1, key.size + value.size);
+    ck_assert_int_eq(arena_reserve(&f->arena, room), VARVE_OK);
+    skiplist_insert(&f->list, key, tag, value);
+    array_add(&f->model, key, tag, value);
+}
+
+static void assert_same(struct varve_slice a, struct varve_slice b)
+{
+    ck_assert_uint_eq(a.size, b.size);
+    ck_assert(a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+static void assert_stands(const struct fixture *f, const struct skiplist_node *node, size_t at)
+{
+    if (at >= f->model.count) {
+        ck_assert_ptr_null(node);
+        return;
+    }
+    ck_assert_ptr_nonnull(node);
+    assert_same(skiplist_key(node), buf_slice(&f->model.entries[at].key));
+    assert_same(skiplist_value(node), buf_slice(&f->model.entries[at].value));
+}
+
+/* All of the list, both ways, and a seek to each entry and just behind it. */
+static void assert_equals_model(struct fixture *f)
+{
+    array_sort(&f->model);
+    const struct skiplist_node *node = skiplist_first(&f->list);
+    for (size_t i = 0; i <= f->model.count; i++) {
+        assert_stands(f, node, i);
+        node = node != NULL ? skiplist_next(node) : NULL;
+    }
+    node = skiplist_last(&f->list);
+    for (size_t i = f->model.count; i-- > 0;) {
+        assert_stands(f, node, i);
+        node = skiplist_prev(&f->list, node);
+    }
+    ck_assert_ptr_null(node);
+    for (size_t i = 0; i < f->model.count; i++) {
+        struct buf target = {0};
+        ck_assert_int_eq(buf_assign(&target, buf_slice(&f->model.entries[i].key)), VARVE_OK);
+        assert_stands(f, skiplist_seek(&f->list, buf_slice(&target)), i);
+        uint8_t *tag = target.data + target.size - ENTRY_TAG_BYTES;
+        fixed64_encode(tag, fixed64_decode(tag) - 1);
+        size_t at = array_lower_bound(&f->model, buf_slice(&target));
+        assert_stands(f, skiplist_seek(&f->list, buf_slice(&target)), at);
+        buf_deinit(&target);
+    }
+}
+
+START_TEST(empty)
+{
+    struct fixture f;
+    set_up(&f);
+    ck_assert_ptr_null(skiplist_first(&f.list));
+    ck_assert_ptr_null(skiplist_last(&f.list));
+    uint8_t target[ENTRY_TAG_BYTES + 1] = {0};
+    ck_assert_ptr_null(skiplist_seek(&f.list, varve_slice(target, sizeof target)));
+    tear_down(&f);
+}
+END_TEST
+
+/* Zeros pad a prefix, but they are bytes of a key as well. */
+START_TEST(short_keys_and_zero_bytes)
+{
+    static const char zeros[12] = "a";
+    struct fixture f;
+    set_up(&f);
+    uint64_t sequence = 1;
+    for (size_t size = sizeof zeros; size > 0; size--)
+        insert(&f, varve_slice(zeros, size), entry_tag(sequence++, ENTRY_PUT), varve_slice("v", 1));
+    static const char nulls[12];
+    for (size_t size = 1; size <= sizeof nulls; size++)
+        insert(&f, varve_slice(nulls, size), entry_tag(sequence++, ENTRY_PUT), varve_slice("v", 1));
+    static const char *const others[] = {"a\x01",     "b",
+                                         "abcdefgh",  "abcdefg",
+                                         "abcdefghi", "abcdefgh\x01",
+                                         "\xff",      "\xff\xff\xff\xff\xff\xff\xff\xff"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        insert(&f, varve_slice_str(others[i]), entry_tag(sequence++, ENTRY_DELETE),
+               varve_slice(NULL, 0));
+    assert_equals_model(&f);
+    tear_down(&f);
+}
+END_TEST
+
+START_TEST(versions_newest_first)
+{
+    struct fixture f;
+    set_up(&f);
+    for (uint64_t sequence = 1; sequence <= 300; sequence++)
+        insert(&f, varve_slice_str("the same key"), entry_tag(sequence, ENTRY_PUT),
+               varve_slice(&sequence, sizeof sequence));
+    ck_assert_uint_eq(entry_key_tag(skiplist_key(skiplist_first(&f.list))),
+                      entry_tag(300, ENTRY_PUT));
+    assert_equals_model(&f);
+    tear_down(&f);
+}
+END_TEST
+
+/* Runs in order (the remembered splice), broken now and then. */
+START_TEST(ordered_with_breaks)
+{
+    struct fixture f;
+    set_up(&f);
+    struct prng prng = prng_make(7);
+    uint64_t number = 0;
+    for (uint64_t sequence = 1; sequence <= 4000; sequence++) {
+        number = prng_chance(&prng, 2) ? prng_next(&prng) >> 40 : number + 2;
+        uint8_t key[9] = "k";
+        uint64_t big_endian = __builtin_bswap64(number);
+        memcpy(key + 1, &big_endian, sizeof big_endian);
+        insert(&f, varve_slice(key, sizeof key), entry_tag(sequence, ENTRY_PUT),
+               varve_slice(key, 3));
+    }
+    assert_equals_model(&f);
+    tear_down(&f);
+}
+END_TEST
+
+START_TEST(random_keys)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct fixture f;
+        set_up(&f);
+        struct prng prng = prng_make(seed);
+        for (uint64_t sequence = 1; sequence <= 500; sequence++) {
+            uint8_t key[14], value[40];
+            size_t size = prng_between(&prng, 1, sizeof key);
+            for (size_t i = 0; i < size; i++)
+                key[i] = (uint8_t)(prng_below(&prng, 3) * 0x7f);
+            insert(&f, varve_slice(key, size), entry_tag(sequence, ENTRY_PUT),
+                   varve_slice(value, 0));
+        }
+        assert_equals_model(&f);
+        tear_down(&f);
+    }
+}
+END_TEST
+
+/* What was reserved for many is enough for all of them, whatever their heights. */
+START_TEST(room_is_enough)
+{
+    static uint8_t value[1000];
+    struct prng prng = prng_make(3);
+    for (int round = 0; round < 50; round++) {
+        struct fixture f;
+        set_up(&f);
+        size_t entries = prng_between(&prng, 1, 300), value_bytes = prng_below(&prng, 1000);
+        size_t used = f.arena.used_bytes;
+        size_t room = skiplist_room(&f.list, entries, entries * (5 + value_bytes));
+        ck_assert_int_eq(arena_reserve(&f.arena, room), VARVE_OK);
+        size_t reserved = f.arena.reserved_bytes;
+        for (size_t i = 0; i < entries; i++) {
+            char key[6];
+            snprintf(key, sizeof key, "%05u", (unsigned)i);
+            skiplist_insert(&f.list, varve_slice(key, 5), entry_tag(1, ENTRY_PUT),
+                            varve_slice(value, value_bytes));
+        }
+        ck_assert_uint_eq(f.arena.reserved_bytes, reserved);
+        ck_assert_uint_le(f.arena.used_bytes - used, room);
+        tear_down(&f);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("skiplist");
+    TCase *tests = tcase_create("skiplist");
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, empty);
+    tcase_add_test(tests, short_keys_and_zero_bytes);
+    tcase_add_test(tests, versions_newest_first);
+    tcase_add_test(tests, ordered_with_breaks);
+    tcase_add_test(tests, random_keys);
+    tcase_add_test(tests, room_is_enough);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
