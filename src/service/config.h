@@ -2,13 +2,16 @@
  * service/config.h: the settings of varved. One table gives each setting its name, type, default,
  * bounds and help; the file, the environment, the flags and the printed form all follow from it.
  *
- *   file         name = value, a setting a line, flat: no [sections]; comments begin with # or ;
+ *   file         name = value, a setting a line, flat: no [sections]. Comments are lines that begin
+ *                with # or ;, and what stands behind a ; that follows white space.
  *   environment  VARVE_NAME=value
- *   flags        --name=value or --name value, with - for _; a bool's value may be left out (true)
+ *   flags        --name=value or --name value, with - for _; a bool's value may be left out (true),
+ *                and takes the form with = otherwise
  *
  * Flags beat the environment, which beats the file, which beats the defaults. Sizes take K, M, G
- * (also KiB, MiB, GiB), durations ms, s, m (none: ms). An unknown name, a bad value or one out of
- * bounds is an error that names the setting, where it came from and its line. Not thread safe.
+ * (also KiB, MiB, GiB), durations ms, s, m (none: ms). An unknown name, one that a file has twice,
+ * a bad value or one out of bounds is an error that names the setting, where it came from and its
+ * line. Not thread safe.
  */
 #ifndef SERVICE_CONFIG_H
 #define SERVICE_CONFIG_H
@@ -27,10 +30,10 @@
 enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 
 struct service_config {
-    char listen[CONFIG_TEXT_BYTES];   /* address:port, [address]:port */
-    char data_dir[CONFIG_TEXT_BYTES]; /* empty: not set, which config_load refuses to run with */
-    bool insecure;                    /* listen on other than a loopback address */
-    size_t http_threads;              /* 0: a thread a core */
+    char listen[CONFIG_TEXT_BYTES]; /* address:port, [address]:port */
+    char data_dir[CONFIG_TEXT_BYTES];
+    bool insecure;       /* listen on other than a loopback address */
+    size_t http_threads; /* 0: a thread a core */
     enum varve_log_level log_level;
     enum config_log_format log_format;
 
@@ -38,20 +41,20 @@ struct service_config {
     size_t max_body_bytes;
     size_t bodies_in_flight_bytes;
     size_t header_timeout_ms;
-    size_t body_min_rate; /* bytes a second */
+    size_t body_min_rate; /* bytes a second; 0: none */
     size_t idle_timeout_ms;
     size_t request_timeout_ms;
     size_t drain_delay_ms;
     size_t drain_timeout_ms;
 
-    struct varve_options engine; /* sync_writes and value_bytes_max are `sync`, `max_value_bytes` */
+    struct varve_options engine; /* `sync` is its sync_writes, `max_value_bytes` value_bytes_max */
 
-    /* of `listen`, set by config_load */
+    /* of `listen` */
     char listen_host[CONFIG_TEXT_BYTES]; /* without brackets */
     uint16_t listen_port;
 };
 
-/* Sets every setting to its default; listen_host and listen_port too. */
+/* Sets every setting to its default. */
 void config_init(struct service_config *config);
 
 enum config_action {
@@ -63,10 +66,10 @@ enum config_action {
 };
 
 /* Reads the file that --config (or VARVE_CONFIG) names, `environment` (name=value texts up to a
- * NULL, as environ; may be NULL) and the flags `arguments[1 … count-1]`, and checks that it all
- * fits together. VARVE_INVALID, VARVE_NOT_FOUND (the file), VARVE_IO; `ret_error` then says what
- * (path: the file; offset: none; text: setting, line and reason). With --version or --help
- * nothing else is looked at. */
+ * NULL, as environ; may be NULL) and the flags `arguments[1]` to `arguments[count - 1]`, and checks
+ * that it all fits together. VARVE_INVALID, VARVE_NOT_FOUND (no such file), VARVE_IO; `ret_error`
+ * then says what (path: the file, or empty; text: setting, line and reason). With --version or
+ * --help nothing else is looked at. */
 MUST_CHECK enum varve_status config_load(struct service_config *ret_config, int count,
                                          char *const *arguments, char *const *environment,
                                          enum config_action *ret_action,
@@ -78,13 +81,13 @@ MUST_CHECK enum varve_status config_print(const struct service_config *config, s
 /* Appends what --help prints after the usage line: each flag with its default. VARVE_NO_MEMORY. */
 MUST_CHECK enum varve_status config_help(struct buf *out);
 
-/* One setting by its place in the table; false behind the last. For the answers that show the
- * configuration, and for tests. */
+/* A setting by its place in the table: for answers that show the configuration, and for tests.
+ * False behind the last one. */
 struct config_setting {
-    const char *name;         /* static */
-    const char *help;         /* static */
-    const char *default_text; /* static */
-    char value[CONFIG_TEXT_BYTES];
+    const char *name;             /* static */
+    const char *help;             /* static */
+    const char *default_text;     /* static */
+    char text[CONFIG_TEXT_BYTES]; /* as config_print shows it */
 };
 bool config_setting_at(const struct service_config *config, size_t index,
                        struct config_setting *ret_setting);

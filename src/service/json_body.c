@@ -300,9 +300,10 @@ static void read_key(struct reader *reader, const char *parent, const struct mem
     }
     if (members->key64 != NULL) {
         size_t from = decoded->size;
-        enum varve_status status = base64url_decode(key, decoded);
+        bool padded = key.size > 0 && key.data[key.size - 1] == '=';
+        enum varve_status status = padded ? VARVE_INVALID : base64url_decode(key, decoded);
         if (status == VARVE_INVALID) {
-            complain(reader, parent, name, "\"key64\" is not base64url (RFC 4648 section 5)");
+            complain(reader, parent, name, "not base64url without padding (RFC 4648 section 5)");
             return;
         }
         if (status != VARVE_OK) {

@@ -6,7 +6,6 @@
 #include "service/problem.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,21 +183,13 @@ static void write_type(struct json_writer *w, const char *code)
     json_write_text(w, type);
 }
 
-/* A URN of the id; what a URN does not take is percent-encoded. */
 static void write_instance(struct json_writer *w, struct varve_slice request_id)
 {
-    static const char prefix[] = "urn:varve:request:";
-    char text[sizeof prefix + 3 * LIMIT_REQUEST_ID_BYTES];
-    size_t size = (size_t)snprintf(text, sizeof text, "%s", prefix);
-    for (size_t i = 0; i < request_id.size && i < LIMIT_REQUEST_ID_BYTES; i++) {
-        uint8_t c = request_id.data[i];
-        if (isalnum(c) || (c != '\0' && strchr("-._~!$&'()*+,;=:@/", c) != NULL))
-            text[size++] = (char)c;
-        else
-            size += (size_t)snprintf(text + size, sizeof text - size, "%%%02X", c);
-    }
+    char text[32 + LIMIT_REQUEST_ID_BYTES];
+    int size = snprintf(text, sizeof text, "urn:varve:request:%.*s", (int)request_id.size,
+                        (const char *)request_id.data);
     json_write_name(w, "instance");
-    json_write_bytes_lossy(w, varve_slice(text, size));
+    json_write_bytes_lossy(w, varve_slice(text, (size_t)size));
 }
 
 static void write_errors(struct json_writer *w, const struct problem *problem)
@@ -219,6 +210,7 @@ static void write_errors(struct json_writer *w, const struct problem *problem)
 enum varve_status problem_encode(const struct problem *problem, struct varve_slice request_id,
                                  struct buf *out)
 {
+    assert(request_id.size <= LIMIT_REQUEST_ID_BYTES);
     const struct problem_kind *kind = kind_of(problem->code);
     struct json_writer w;
     json_writer_init(&w, out);
