@@ -1,0 +1,41 @@
+/*
+ * engine/snapshot.h: registered moments, and what merging has to keep for them. Thread safe.
+ */
+#ifndef ENGINE_SNAPSHOT_H
+#define ENGINE_SNAPSHOT_H
+
+#include <stdatomic.h>
+
+#include <varve/db.h>
+
+#include "base/status.h"
+#include "os/sync.h"
+
+struct varve_snapshot {
+    struct varve_snapshot *older, *newer;
+    uint64_t sequence;
+    uint64_t time_ms; /* store time at which it was taken: judges expiry */
+};
+
+struct snapshots {
+    struct {
+        struct mutex lock;
+        struct varve_snapshot *oldest, *newest;
+        uint64_t count;
+    } mu;
+};
+
+void snapshots_init(struct snapshots *snapshots);
+void snapshots_deinit(struct snapshots *snapshots); /* none is left */
+
+/* Reads `visible` and registers it under one lock. VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status snapshots_acquire(struct snapshots *snapshots,
+                                               const _Atomic uint64_t *visible, uint64_t time_ms,
+                                               struct varve_snapshot **ret_snapshot);
+void snapshots_release(struct snapshots *snapshots, struct varve_snapshot *snapshot);
+
+/* min(oldest snapshot, visible): what is needed at this sequence or above must be kept. */
+uint64_t snapshots_keep(struct snapshots *snapshots, const _Atomic uint64_t *visible);
+uint64_t snapshots_count(struct snapshots *snapshots);
+
+#endif
