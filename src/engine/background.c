@@ -1,0 +1,197 @@
+/*
+ * A job that is scheduled while it runs would be lost if a flag said only "queued", so each job
+ * looks for more work when it is done, under the same lock under which a scheduler reads the flag.
+ */
+#include "engine/background.h"
+
+#include "engine/compaction_run.h"
+#include "engine/db.h"
+#include "engine/flush.h"
+
+#define BACKGROUND_RETRY_US ((uint64_t)500000)
+
+static void flush_job_run(struct thread_job *job);
+static void compaction_job_run(struct thread_job *job);
+
+void background_init(struct background *background, struct varve_db *db)
+{
+    *background = (struct background){.db = db};
+    mutex_init(&background->mu.lock);
+    cond_init(&background->mu.progress);
+    background->flush_job = (struct thread_job){.run = flush_job_run, .kind = THREAD_JOB_URGENT};
+    background->compaction_job =
+        (struct thread_job){.run = compaction_job_run, .kind = THREAD_JOB_PATIENT};
+}
+
+void background_deinit(struct background *background)
+{
+    cond_deinit(&background->mu.progress);
+    mutex_deinit(&background->mu.lock);
+}
+
+static void job_submit(struct varve_db *db, bool *queued, struct thread_job *job)
+{
+    struct background *background = &db->background;
+    mutex_lock(&background->mu.lock);
+    bool submit = !*queued && !background->mu.closing;
+    if (submit)
+        *queued = true;
+    mutex_unlock(&background->mu.lock);
+    if (submit)
+        thread_pool_submit(db->pool, job);
+}
+
+void background_schedule_flush(struct varve_db *db)
+{
+    job_submit(db, &db->background.mu.flush_queued, &db->background.flush_job);
+}
+
+void background_schedule_compaction(struct varve_db *db)
+{
+    job_submit(db, &db->background.mu.compaction_queued, &db->background.compaction_job);
+}
+
+static struct background *background_of_flush(struct thread_job *job)
+{
+    return (struct background *)(void *)((char *)job - offsetof(struct background, flush_job));
+}
+
+static struct background *background_of_compaction(struct thread_job *job)
+{
+    return (struct background *)(void *)((char *)job - offsetof(struct background, compaction_job));
+}
+
+static void retry_later_locked(struct background *background)
+{
+    background->mu.retry_at_us = env_mono_us(background->db->env) + BACKGROUND_RETRY_US;
+}
+
+static void flush_job_run(struct thread_job *job)
+{
+    struct background *background = background_of_flush(job);
+    struct varve_db *db = background->db;
+    bool flushed = false;
+    enum varve_status status = flush_oldest(db, &flushed);
+    bool again = status == VARVE_OK && flushed;
+
+    mutex_lock(&background->mu.lock);
+    background->mu.flush_failure = status;
+    again = again && !background->mu.closing;
+    background->mu.flush_queued = again;
+    if (status != VARVE_OK)
+        retry_later_locked(background);
+    cond_broadcast(&background->mu.progress);
+    mutex_unlock(&background->mu.lock);
+    if (again)
+        thread_pool_submit(db->pool, job);
+    if (status != VARVE_OK)
+        commit_nudge(db);
+    if (flushed)
+        background_schedule_compaction(db);
+}
+
+static void compaction_job_run(struct thread_job *job)
+{
+    struct background *background = background_of_compaction(job);
+    struct varve_db *db = background->db;
+    bool merged = false;
+
+    mutex_lock(&background->mu.lock);
+    uint64_t manual = background->mu.manual_asked;
+    bool everything = manual != background->mu.manual_done;
+    bool closing = background->mu.closing;
+    background->mu.compaction_running = !closing;
+    mutex_unlock(&background->mu.lock);
+
+    enum varve_status status = closing ? VARVE_OK : compaction_once(db, everything, &merged);
+
+    mutex_lock(&background->mu.lock);
+    background->mu.compaction_running = false;
+    background->mu.compaction_failure = status;
+    if (status != VARVE_OK && status != VARVE_CLOSED && status != VARVE_CORRUPT)
+        retry_later_locked(background);
+    if (everything && !merged)
+        background->mu.manual_done = manual;
+    bool again = status == VARVE_OK && !background->mu.closing &&
+                 (merged || background->mu.manual_asked != background->mu.manual_done);
+    background->mu.compaction_queued = again;
+    cond_broadcast(&background->mu.progress);
+    mutex_unlock(&background->mu.lock);
+    if (again)
+        thread_pool_submit(db->pool, job);
+    if (status != VARVE_OK)
+        commit_nudge(db);
+}
+
+bool background_retry(struct varve_db *db)
+{
+    struct background *background = &db->background;
+    bool short_of_space = db_space_probe(db);
+    mutex_lock(&background->mu.lock);
+    bool due =
+        background->mu.retry_at_us != 0 && env_mono_us(db->env) >= background->mu.retry_at_us;
+    bool waits = background->mu.retry_at_us != 0 && !due;
+    bool flush = due && background->mu.flush_failure != VARVE_OK;
+    bool compaction = due && background->mu.compaction_failure != VARVE_OK;
+    if (due)
+        background->mu.retry_at_us = 0;
+    mutex_unlock(&background->mu.lock);
+    if (flush)
+        background_schedule_flush(db);
+    if (compaction)
+        background_schedule_compaction(db);
+    return waits || short_of_space;
+}
+
+uint64_t background_ask_manual(struct varve_db *db)
+{
+    mutex_lock(&db->background.mu.lock);
+    uint64_t number = ++db->background.mu.manual_asked;
+    mutex_unlock(&db->background.mu.lock);
+    background_schedule_compaction(db);
+    return number;
+}
+
+bool background_wait(struct varve_db *db, uint64_t timeout_ms)
+{
+    if (db->stepped)
+        return thread_pool_step(db->pool);
+    mutex_lock(&db->background.mu.lock);
+    (void)cond_wait_for(&db->background.mu.progress, &db->background.mu.lock, timeout_ms);
+    mutex_unlock(&db->background.mu.lock);
+    return true;
+}
+
+void background_signal(struct varve_db *db)
+{
+    mutex_lock(&db->background.mu.lock);
+    cond_broadcast(&db->background.mu.progress);
+    mutex_unlock(&db->background.mu.lock);
+}
+
+bool background_is_closing(struct varve_db *db)
+{
+    mutex_lock(&db->background.mu.lock);
+    bool closing = db->background.mu.closing;
+    mutex_unlock(&db->background.mu.lock);
+    return closing;
+}
+
+void background_stop(struct varve_db *db)
+{
+    struct background *background = &db->background;
+    mutex_lock(&background->mu.lock);
+    background->mu.closing = true;
+    mutex_unlock(&background->mu.lock);
+    for (;;) {
+        mutex_lock(&background->mu.lock);
+        bool busy = background->mu.flush_queued || background->mu.compaction_queued;
+        if (busy && !db->stepped)
+            (void)cond_wait_for(&background->mu.progress, &background->mu.lock, 100);
+        mutex_unlock(&background->mu.lock);
+        if (!busy)
+            return;
+        if (db->stepped && !thread_pool_step(db->pool))
+            return;
+    }
+}

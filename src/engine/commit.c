@@ -1,0 +1,270 @@
+/*
+ * The queue is a list of the callers' own requests, so that queueing takes no memory. What the
+ * engine needs per request (struct pending) lives in the request's reserved words.
+ */
+#include "engine/commit.h"
+
+#include <assert.h>
+
+#include "engine/batch.h"
+#include "engine/commit_group.h"
+#include "engine/db.h"
+
+/* How long the queue must have been idle for the mark; also how often failures are tried again. */
+#define COMMIT_IDLE_MS 50u
+
+void commit_init(struct commit *commit)
+{
+    *commit = (struct commit){0};
+    mutex_init(&commit->queue.lock);
+    cond_init(&commit->queue.wake);
+    commit->queue.end = &commit->queue.first;
+}
+
+void commit_deinit(struct commit *commit)
+{
+    assert(commit->queue.first == NULL);
+    cond_deinit(&commit->queue.wake);
+    mutex_deinit(&commit->queue.lock);
+}
+
+/* The front of the queue, as much as one group holds. */
+static void group_take(struct varve_db *db, struct commit_group *group)
+{
+    struct commit *commit = &db->commit;
+    mutex_lock(&commit->queue.lock);
+    struct varve_write_request **link = &commit->queue.first;
+    while (*link != NULL) {
+        const struct pending *pending = pending_of(*link);
+        if (group->count > 0 && group->bytes + pending->sealed.bytes.size > db->options.group_bytes)
+            break;
+        commit_group_add(group, *link, db->options.sync_writes);
+        link = &(*link)->next;
+    }
+    group->first = commit->queue.first;
+    commit->queue.first = *link;
+    if (commit->queue.first == NULL)
+        commit->queue.end = &commit->queue.first;
+    *link = NULL;
+    commit->queue.bytes -= group->bytes;
+    mutex_unlock(&commit->queue.lock);
+}
+
+/* True when the log's last frame says less than what has been synced. */
+static bool idle_work_is_due(struct varve_db *db)
+{
+    return db->wal.marked_offset < db->wal.writer.synced_offset;
+}
+
+/* Passes leadership on. True when the commit thread, calling, leads on itself. */
+static bool lead_pass(struct varve_db *db, bool is_thread, bool idle_due)
+{
+    struct commit *commit = &db->commit;
+    struct commit_waiter *next = NULL;
+    bool keep = false;
+
+    mutex_lock(&commit->queue.lock);
+    struct varve_write_request *head = commit->queue.first;
+    if (head == NULL) {
+        commit->queue.led = false;
+        bool wake = (idle_due && commit->queue.thread_sleeps) || commit->queue.closed;
+        commit->queue.thread_sleeps = commit->queue.thread_sleeps && !idle_due;
+        if (wake)
+            cond_broadcast(&commit->queue.wake);
+    } else if (is_thread) {
+        keep = true;
+    } else if (pending_of(head)->waiter != NULL) {
+        next = pending_of(head)->waiter;
+    } else {
+        commit->queue.thread_turn = true;
+        cond_broadcast(&commit->queue.wake);
+    }
+    mutex_unlock(&commit->queue.lock);
+    /* Nobody else takes the head from the queue until its owner leads, so the waiter is still
+     * there. */
+    if (next != NULL)
+        commit_waiter_wake(next, COMMIT_WAITER_LEADS);
+    return keep;
+}
+
+/* Commits one group. True when the commit thread leads on. */
+static bool lead_once(struct varve_db *db, bool is_thread)
+{
+    struct commit_group group = {0};
+
+    mutex_lock(&db->wal.lock);
+    group_take(db, &group);
+    commit_group_run_locked(db, &group);
+    bool idle_due = idle_work_is_due(db);
+    mutex_unlock(&db->wal.lock);
+    bool keep = lead_pass(db, is_thread, idle_due);
+    commit_group_complete(&group);
+    return keep;
+}
+
+static void waiter_wait(struct varve_db *db, struct commit_waiter *waiter)
+{
+    mutex_lock(&waiter->lock);
+    while (waiter->state == COMMIT_WAITER_WAITS)
+        cond_wait(&waiter->wake, &waiter->lock);
+    bool leads = waiter->state == COMMIT_WAITER_LEADS;
+    waiter->state = leads ? COMMIT_WAITER_WAITS : waiter->state;
+    mutex_unlock(&waiter->lock);
+    if (leads)
+        (void)lead_once(db, false);
+}
+
+static enum varve_status submit_check(struct varve_db *db,
+                                      const struct varve_write_request *request)
+{
+    if (request->batch == NULL || request->batch->count == 0)
+        return status_raise(VARVE_INVALID);
+    if (request->batch->bytes.size > db->options.batch_bytes_max ||
+        request->batch->value_bytes_max > db->options.value_bytes_max)
+        return status_raise(VARVE_TOO_LARGE);
+    if (db_state(db) == VARVE_STATE_READ_ONLY)
+        return status_raise(VARVE_READ_ONLY);
+    return VARVE_OK;
+}
+
+/* Queues; says whether the caller is to lead. */
+static enum varve_status queue_push(struct varve_db *db, struct varve_write_request *request,
+                                    bool *ret_lead)
+{
+    struct commit *commit = &db->commit;
+    size_t bytes = pending_of(request)->sealed.bytes.size;
+    enum varve_status status = VARVE_OK;
+
+    mutex_lock(&commit->queue.lock);
+    if (commit->queue.closed) {
+        status = VARVE_CLOSED;
+    } else if (commit->queue.bytes > 0 &&
+               commit->queue.bytes + bytes > db->options.write_queue_bytes) {
+        status = VARVE_BUSY;
+    } else {
+        *commit->queue.end = request;
+        commit->queue.end = &request->next;
+        commit->queue.bytes += bytes;
+        bool blocking = request->receiver == NULL || !commit->thread_started;
+        *ret_lead = !commit->queue.led && blocking;
+        if (!commit->queue.led && !blocking) {
+            commit->queue.thread_turn = true;
+            cond_broadcast(&commit->queue.wake);
+        }
+        commit->queue.led = true;
+    }
+    mutex_unlock(&commit->queue.lock);
+    return status;
+}
+
+enum varve_status commit_submit(struct varve_db *db, struct varve_write_request *request)
+{
+    struct commit_waiter waiter;
+    struct pending *pending = pending_of(request);
+    bool lead = false;
+
+    enum varve_status status = submit_check(db, request);
+    if (status == VARVE_OK)
+        status = batch_seal(request->batch, &pending->sealed);
+    if (status != VARVE_OK)
+        return status;
+    request->next = NULL;
+    pending->waiter = NULL;
+    if (request->receiver == NULL) {
+        commit_waiter_init(&waiter);
+        pending->waiter = &waiter;
+    }
+    bool blocking = request->receiver == NULL;
+    status = queue_push(db, request, &lead);
+    if (status == VARVE_OK && lead)
+        (void)lead_once(db, false);
+    if (blocking) {
+        while (status == VARVE_OK && !commit_waiter_is_done(&waiter))
+            waiter_wait(db, &waiter);
+        commit_waiter_deinit(&waiter);
+    }
+    return status;
+}
+
+void commit_idle(struct varve_db *db)
+{
+    struct commit *commit = &db->commit;
+    mutex_lock(&commit->queue.lock);
+    bool lead = !commit->queue.led && !commit->queue.closed;
+    if (lead)
+        commit->queue.led = true;
+    mutex_unlock(&commit->queue.lock);
+    if (!lead)
+        return;
+
+    mutex_lock(&db->wal.lock);
+    if (idle_work_is_due(db))
+        commit_mark_locked(db);
+    mutex_unlock(&db->wal.lock);
+    bool keep = lead_pass(db, commit->thread_started, false);
+    while (keep)
+        keep = lead_once(db, true);
+}
+
+void commit_nudge(struct varve_db *db)
+{
+    struct commit *commit = &db->commit;
+    mutex_lock(&commit->queue.lock);
+    commit->queue.thread_sleeps = false;
+    cond_broadcast(&commit->queue.wake);
+    mutex_unlock(&commit->queue.lock);
+}
+
+static void *commit_thread_main(void *context)
+{
+    struct varve_db *db = context;
+    struct commit *commit = &db->commit;
+
+    mutex_lock(&commit->queue.lock);
+    while (!commit->queue.stop) {
+        if (commit->queue.thread_turn) {
+            commit->queue.thread_turn = false;
+            mutex_unlock(&commit->queue.lock);
+            while (lead_once(db, true))
+                ;
+            mutex_lock(&commit->queue.lock);
+            continue;
+        }
+        if (cond_wait_for(&commit->queue.wake, &commit->queue.lock, COMMIT_IDLE_MS))
+            continue;
+        mutex_unlock(&commit->queue.lock);
+        commit_idle(db);
+        bool waits = background_retry(db);
+        mutex_lock(&commit->queue.lock);
+        commit->queue.thread_sleeps = !waits;
+        while (commit->queue.thread_sleeps && !commit->queue.thread_turn && !commit->queue.stop)
+            cond_wait(&commit->queue.wake, &commit->queue.lock);
+        commit->queue.thread_sleeps = false;
+    }
+    mutex_unlock(&commit->queue.lock);
+    return NULL;
+}
+
+enum varve_status commit_start(struct varve_db *db)
+{
+    struct commit *commit = &db->commit;
+    if (pthread_create(&commit->thread, NULL, commit_thread_main, db) != 0)
+        return status_raise(VARVE_IO);
+    commit->thread_started = true;
+    return VARVE_OK;
+}
+
+void commit_stop(struct varve_db *db)
+{
+    struct commit *commit = &db->commit;
+    mutex_lock(&commit->queue.lock);
+    commit->queue.closed = true;
+    while (commit->queue.led)
+        cond_wait(&commit->queue.wake, &commit->queue.lock);
+    commit->queue.stop = true;
+    cond_broadcast(&commit->queue.wake);
+    mutex_unlock(&commit->queue.lock);
+    if (commit->thread_started)
+        pthread_join(commit->thread, NULL);
+    commit->thread_started = false;
+}

@@ -1,0 +1,259 @@
+/*
+ * The order within a group is fixed: room first, so that nothing behind the log can fail; then one
+ * frame, one sync, the memtable, and the visible sequence last. See "Failures of a write" in
+ * DESIGN.md.
+ */
+#include "engine/commit_group.h"
+
+#include <assert.h>
+
+#include "engine/db.h"
+
+/* How long a stalled committer sleeps before it looks again. */
+#define STALL_LOOK_MS 100u
+
+void commit_waiter_init(struct commit_waiter *waiter)
+{
+    mutex_init(&waiter->lock);
+    cond_init(&waiter->wake);
+    waiter->state = COMMIT_WAITER_WAITS;
+}
+
+void commit_waiter_deinit(struct commit_waiter *waiter)
+{
+    cond_deinit(&waiter->wake);
+    mutex_deinit(&waiter->lock);
+}
+
+void commit_waiter_wake(struct commit_waiter *waiter, enum commit_waiter_state state)
+{
+    mutex_lock(&waiter->lock);
+    waiter->state = state;
+    cond_signal(&waiter->wake);
+    mutex_unlock(&waiter->lock);
+}
+
+bool commit_waiter_is_done(struct commit_waiter *waiter)
+{
+    mutex_lock(&waiter->lock);
+    bool done = waiter->state == COMMIT_WAITER_DONE;
+    mutex_unlock(&waiter->lock);
+    return done;
+}
+
+void commit_group_add(struct commit_group *group, struct varve_write_request *request,
+                      bool sync_by_default)
+{
+    const struct pending *pending = pending_of(request);
+    group->count++;
+    group->bytes += pending->sealed.bytes.size;
+    group->entries += pending->sealed.op_count;
+    group->entry_bytes += pending->sealed.entry_bytes;
+    group->sync = group->sync || request->sync == VARVE_SYNC_ON ||
+                  (request->sync == VARVE_SYNC_DEFAULT && sync_by_default);
+}
+
+static bool memtable_is_full(struct varve_db *db)
+{
+    return memtable_bytes(db->wal.memtable) >= db->options.memtable_bytes ||
+           memtable_entries(db->wal.memtable) >= db->options.memtable_entries;
+}
+
+/* Why waiting would not help, or OK. */
+static enum varve_status background_failure(struct varve_db *db, bool compaction_too)
+{
+    mutex_lock(&db->background.mu.lock);
+    enum varve_status status = db->background.mu.flush_failure;
+    if (status == VARVE_OK && compaction_too)
+        status = db->background.mu.compaction_failure;
+    mutex_unlock(&db->background.mu.lock);
+    return status == VARVE_OK || status == VARVE_NO_SPACE ? status : VARVE_BUSY;
+}
+
+static enum varve_status stall_locked(struct varve_db *db, bool level0_full)
+{
+    enum varve_status status = background_failure(db, level0_full);
+    if (status != VARVE_OK)
+        return status_raise(status);
+    uint64_t began_us = env_mono_us(db->env);
+    bool moved = background_wait(db, STALL_LOOK_MS);
+    COUNT(db->counters.stalls, 1);
+    COUNT(db->counters.stall_us, env_mono_us(db->env) - began_us);
+    return moved ? VARVE_OK : status_raise(VARVE_BUSY);
+}
+
+enum varve_status commit_make_room_locked(struct varve_db *db, bool force_switch)
+{
+    assert(mutex_is_held(&db->wal.lock));
+    for (;;) {
+        if (db_state(db) == VARVE_STATE_READ_ONLY)
+            return status_raise(VARVE_READ_ONLY);
+        bool full = force_switch || db->wal.must_switch || memtable_is_full(db);
+        bool crowded = atomic_load(&db->waiting_memtables) + 1 >= db->options.memtables_max;
+        bool level0_full = atomic_load(&db->level0_runs) >= db->options.level0_stop;
+        enum varve_status status = VARVE_OK;
+        if ((full && crowded) || level0_full)
+            status = stall_locked(db, level0_full);
+        else if (full)
+            return wal_switch_locked(db);
+        else
+            return VARVE_OK;
+        if (status != VARVE_OK)
+            return status;
+    }
+}
+
+/* A frame could not be written whole: closes the segment behind its last good frame. */
+static enum varve_status frame_failed_locked(struct varve_db *db, enum varve_status cause)
+{
+    if (cause == VARVE_NO_SPACE) {
+        db_no_space(db, DB_NO_SPACE_LOG, "appending to the log");
+        if (!db->wal.writer.damaged)
+            return VARVE_NO_SPACE;
+        db->wal.must_switch = true;
+        return wal_switch_locked(db) == VARVE_OK ? VARVE_NO_SPACE
+                                                 : status_raise(VARVE_OUTCOME_UNKNOWN);
+    }
+    if (cause == VARVE_NO_MEMORY && !db->wal.writer.damaged)
+        return cause;
+    db_read_only(db, cause, "appending to the log");
+    return db->wal.writer.damaged ? status_raise(VARVE_OUTCOME_UNKNOWN) : cause;
+}
+
+static enum varve_status frame_append_locked(struct varve_db *db, const struct commit_group *group)
+{
+    struct wal_writer *writer = &db->wal.writer;
+    uint64_t time_ms = db_store_time_ms(db);
+    uint64_t offset = writer->offset;
+    enum varve_status status = wal_writer_begin(writer, db->wal.last_sequence + 1, time_ms);
+
+    for (struct varve_write_request *r = group->first; status == VARVE_OK && r != NULL; r = r->next)
+        status = wal_writer_add(writer, pending_of(r)->sealed.bytes);
+    if (status == VARVE_OK)
+        status = wal_writer_commit(writer);
+    if (status != VARVE_OK)
+        return frame_failed_locked(db, status);
+    db->wal.marked_offset = writer->synced_offset;
+    db_store_time_raise(db, time_ms);
+    COUNT(db->counters.wal_bytes, writer->offset - offset);
+    COUNT(db->counters.wal_groups, 1);
+    return VARVE_OK;
+}
+
+static enum varve_status frame_sync_locked(struct varve_db *db)
+{
+    uint64_t began_us = env_mono_us(db->env);
+    enum varve_status status = wal_writer_sync(&db->wal.writer);
+    if (status != VARVE_OK) {
+        db_read_only(db, status, "syncing the log");
+        return status_raise(VARVE_OUTCOME_UNKNOWN);
+    }
+    COUNT(db->counters.wal_syncs, 1);
+    histogram_record(&db->latencies[VARVE_LATENCY_SYNC], env_mono_us(db->env) - began_us);
+    return VARVE_OK;
+}
+
+static void batch_insert_locked(struct varve_db *db, struct varve_slice bytes, uint64_t sequence)
+{
+    struct batch_reader reader = {0};
+    struct batch_op op = {0};
+    uint64_t puts = 0, deletes = 0, user_bytes = 0;
+
+    enum varve_status status = batch_reader_init(&reader, bytes);
+    assert(status == VARVE_OK);
+    while ((status = batch_reader_next(&reader, &op)) == VARVE_OK) {
+        memtable_add(db->wal.memtable, sequence, &op);
+        if (op.kind == ENTRY_DELETE)
+            deletes++;
+        else
+            puts++;
+        user_bytes += op.key.size + op.value.size;
+    }
+    assert(status == VARVE_END);
+    COUNT(db->counters.puts, puts);
+    COUNT(db->counters.deletes, deletes);
+    COUNT(db->counters.user_write_bytes, user_bytes);
+}
+
+static void group_publish_locked(struct varve_db *db, const struct commit_group *group)
+{
+    uint64_t sequence = db->wal.last_sequence;
+    for (struct varve_write_request *r = group->first; r != NULL; r = r->next) {
+        r->revision = ++sequence;
+        batch_insert_locked(db, pending_of(r)->sealed.bytes, sequence);
+    }
+    COUNT(db->counters.batches, group->count);
+    db->wal.last_sequence = sequence;
+    atomic_store_explicit(&db->visible, sequence, memory_order_release);
+}
+
+void commit_group_run_locked(struct varve_db *db, struct commit_group *group)
+{
+    assert(mutex_is_held(&db->wal.lock));
+    if (group->first == NULL)
+        return;
+    uint64_t began_us = env_mono_us(db->env);
+    enum varve_status status = commit_make_room_locked(db, false);
+    if (status == VARVE_OK)
+        status = memtable_reserve(db->wal.memtable, group->entries, group->entry_bytes);
+    if (status == VARVE_OK)
+        status = frame_append_locked(db, group);
+    if (status == VARVE_OK && group->sync)
+        status = frame_sync_locked(db);
+    if (status == VARVE_OK) {
+        group_publish_locked(db, group);
+        db_space_back(db, DB_NO_SPACE_LOG);
+        histogram_record(&db->latencies[VARVE_LATENCY_GROUP], env_mono_us(db->env) - began_us);
+    }
+    for (struct varve_write_request *r = group->first; r != NULL; r = r->next) {
+        r->status = status;
+        if (status != VARVE_OK)
+            r->revision = 0;
+    }
+}
+
+void commit_group_complete(struct commit_group *group)
+{
+    struct varve_write_request *rest = group->first;
+    while (rest != NULL) {
+        struct varve_write_receiver *receiver = rest->receiver;
+        if (receiver == NULL) {
+            struct varve_write_request *next = rest->next;
+            commit_waiter_wake(pending_of(rest)->waiter, COMMIT_WAITER_DONE);
+            rest = next;
+            continue;
+        }
+        struct varve_write_request *list = NULL, **list_end = &list, **link = &rest;
+        while (*link != NULL) {
+            struct varve_write_request *r = *link;
+            if (r->receiver != receiver) {
+                link = &r->next;
+                continue;
+            }
+            *link = r->next;
+            *list_end = r;
+            list_end = &r->next;
+        }
+        *list_end = NULL;
+        receiver->deliver(receiver, list);
+    }
+}
+
+void commit_mark_locked(struct varve_db *db)
+{
+    struct wal_writer *writer = &db->wal.writer;
+    uint64_t synced_offset = writer->synced_offset;
+
+    if (db->wal.must_switch || db_state(db) == VARVE_STATE_READ_ONLY)
+        return;
+    enum varve_status status =
+        wal_writer_begin(writer, db->wal.last_sequence + 1, db_store_time_ms(db));
+    if (status == VARVE_OK)
+        status = wal_writer_commit(writer);
+    if (status != VARVE_OK) {
+        status = frame_failed_locked(db, status);
+        log_write(&db->log, VARVE_LOG_WARNING, "the log's idle mark was not written: %s",
+                  varve_status_text(status));
+    }
+    db->wal.marked_offset = synced_offset;
+}

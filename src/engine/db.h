@@ -1,0 +1,137 @@
+/*
+ * engine/db.h: the store's parts in one struct, and what they share. Internal: the public face is
+ * varve/db.h. Read DESIGN.md first.
+ */
+#ifndef ENGINE_DB_H
+#define ENGINE_DB_H
+
+#include <stdatomic.h>
+
+#include <varve/db.h>
+
+#include "base/histogram.h"
+#include "engine/background.h"
+#include "engine/block_cache.h"
+#include "engine/commit.h"
+#include "engine/manifest.h"
+#include "engine/memtable.h"
+#include "engine/snapshot.h"
+#include "engine/table_cache.h"
+#include "engine/view.h"
+#include "engine/wal.h"
+#include "format/filename.h"
+#include "os/env.h"
+#include "os/log.h"
+#include "os/thread_pool.h"
+
+/* Relaxed counters, since open. */
+struct db_counters {
+    _Atomic uint64_t puts, deletes, gets, gets_found, seeks, batches, user_write_bytes;
+    _Atomic uint64_t wal_bytes, wal_groups, wal_syncs, wal_segments_recycled;
+    _Atomic uint64_t flushes, flush_bytes;
+    _Atomic uint64_t compactions, compaction_bytes_read, compaction_bytes_written, trivial_moves;
+    _Atomic uint64_t stalls, stall_us;
+    _Atomic uint64_t bloom_checks, bloom_useful, bloom_false_positives;
+    _Atomic uint64_t iterators;
+};
+#define COUNT(counter, n) atomic_fetch_add_explicit(&(counter), (n), memory_order_relaxed)
+
+/* What recovery found; written before the store is handed out. */
+struct db_recovery_stats {
+    uint64_t us, frames, entries, segments, cut_frames, cut_bytes;
+};
+
+struct varve_db {
+    struct env *env;
+    char dir[FILENAME_BYTES_MAX];
+    struct varve_options options;
+    struct log log;
+    struct env_lock *lock_file;
+    bool stepped; /* background work is stepped by the caller, on one thread */
+    struct table_owner table_owner;
+
+    _Atomic uint64_t visible;       /* the newest published sequence */
+    _Atomic uint64_t time_floor_ms; /* store time is never below it */
+    struct snapshots snapshots;
+    struct view_slot view;
+    struct manifest manifest;
+    struct wal_set wal;
+    struct commit commit;
+    struct background background;
+
+    struct thread_pool *pool;
+    struct memtable_pool *memtables;
+    struct block_cache *blocks;
+    struct table_cache *tables;
+
+    _Atomic int state; /* enum varve_state, for a quick look */
+    struct {
+        struct mutex lock;
+        unsigned no_space_causes;
+        char reason[256];
+    } state_mu;
+
+    /* Of the view in force, for the committer. */
+    _Atomic size_t waiting_memtables, level0_runs;
+
+    struct db_counters counters;
+    struct histogram latencies[VARVE_LATENCY_COUNT];
+    struct db_recovery_stats recovery;
+};
+
+/* varve_open with another environment; with `stepped` there are no threads: work that would wait
+ * for background jobs runs them on the calling thread, and db_step runs them by hand. */
+MUST_CHECK enum varve_status db_open(const char *path, const struct varve_options *options,
+                                     struct env *env, bool stepped, struct varve_db **ret_db,
+                                     struct varve_error *ret_error);
+MUST_CHECK enum varve_status db_destroy(const char *path, struct env *env,
+                                        struct varve_error *ret_error);
+
+/* Runs one background job of a stepped store; false when there is none. */
+bool db_step(struct varve_db *db);
+
+/* What the commit thread does when the queue has been idle: appends the idle mark. For stepped
+ * stores. */
+void db_idle(struct varve_db *db);
+
+/* Drops a store as a dying process would: nothing flushed, nothing sealed. For tests. */
+void db_abandon(struct varve_db *db);
+
+/* max(wall clock, the latest time that was persisted), in ms. */
+uint64_t db_store_time_ms(struct varve_db *db);
+/* Store time never falls below `time_ms` again. */
+void db_store_time_raise(struct varve_db *db, uint64_t time_ms);
+
+/* What the store is short of space for; it is in NO_SPACE while any of these holds. */
+enum db_no_space_cause { DB_NO_SPACE_LOG = 1 << 0, DB_NO_SPACE_TABLES = 1 << 1 };
+
+/* Enters NO_SPACE for a cause, or leaves it. `what` tells people what failed. */
+void db_no_space(struct varve_db *db, enum db_no_space_cause cause, const char *what);
+void db_space_back(struct varve_db *db, enum db_no_space_cause cause);
+
+/* Takes back DB_NO_SPACE_LOG once the file system has room again, so that an idle store recovers by
+ * itself. True while the store is still short of space. */
+bool db_space_probe(struct varve_db *db);
+
+/* Enters READ_ONLY, which is never left. */
+void db_read_only(struct varve_db *db, enum varve_status cause, const char *what);
+
+static inline enum varve_state db_state(struct varve_db *db)
+{
+    return (enum varve_state)atomic_load_explicit(&db->state, memory_order_acquire);
+}
+
+/* Fills in the next ids, makes `edit` durable and publishes what follows from it: with `active` a
+ * new active memtable (the one before joins the waiting ones), with `flushed` the oldest waiting
+ * one is gone. The caller holds no lock but wal.lock, which it must hold if `active` is given.
+ * VARVE_NO_SPACE, VARVE_NO_MEMORY, VARVE_NO_FILES, VARVE_CORRUPT (the edit does not fit): it did
+ * not happen. VARVE_OUTCOME_UNKNOWN: it may be on disk, so what it names must stay there until
+ * db_manifest_repair succeeds; the store's state is already the worse one. */
+MUST_CHECK enum varve_status db_install(struct varve_db *db, struct manifest_edit *edit,
+                                        struct memtable *active, struct memtable *flushed);
+
+/* Settles an edit whose outcome is not known, by a new manifest without it. OK when there is none.
+ */
+MUST_CHECK enum varve_status db_manifest_repair(struct varve_db *db);
+
+#endif
