@@ -1,0 +1,209 @@
+/*
+ * A merge reads a version that it pins and writes files that nobody knows; the edit at its end
+ * decides. Flushes that come meanwhile add runs to level 0 which the plan does not hold: they stay.
+ */
+#include "engine/compaction_run.h"
+
+#include <stdlib.h>
+
+#include "engine/compaction_plan.h"
+#include "engine/db.h"
+#include "engine/merge.h"
+#include "engine/merge_iterator.h"
+
+struct compaction {
+    struct varve_db *db;
+    const struct version *version;
+    struct compaction_plan plan;
+    uint64_t run_id;
+    uint64_t bytes_read;
+    struct manifest_edit edit;
+};
+
+static bool older_may_hold(void *context, struct varve_slice user_key)
+{
+    const struct compaction *compaction = context;
+    return compaction_older_may_hold(compaction->version, &compaction->plan, user_key);
+}
+
+static bool cancelled(void *context)
+{
+    const struct compaction *compaction = context;
+    return background_is_closing(compaction->db);
+}
+
+static enum varve_status input_open(struct compaction *compaction,
+                                    struct entry_iterator **ret_input)
+{
+    size_t count = compaction->plan.source_count;
+    struct entry_iterator **children = calloc(count, sizeof(struct entry_iterator *));
+    if (children == NULL)
+        return status_raise(VARVE_NO_MEMORY);
+    enum varve_status status = VARVE_OK;
+    size_t opened = 0;
+    while (status == VARVE_OK && opened < count) {
+        status = run_iterator_new(compaction->db->tables, &compaction->plan.sources[opened].run,
+                                  false, &children[opened]);
+        if (status == VARVE_OK)
+            opened++;
+    }
+    if (status == VARVE_OK)
+        status = merge_iterator_new(children, count, ret_input);
+    else
+        while (opened > 0)
+            entry_iterator_free(children[--opened]);
+    free(children);
+    return status;
+}
+
+static void times_gather(const struct compaction_plan *plan, struct merge_job *job)
+{
+    job->time_min_ms = UINT64_MAX;
+    for (size_t s = 0; s < plan->source_count; s++) {
+        for (size_t t = 0; t < plan->sources[s].run.table_count; t++) {
+            const struct manifest_table *meta = &plan->sources[s].run.tables[t]->meta;
+            if (meta->time_min_ms < job->time_min_ms)
+                job->time_min_ms = meta->time_min_ms;
+            if (meta->time_max_ms > job->time_max_ms)
+                job->time_max_ms = meta->time_max_ms;
+        }
+    }
+}
+
+static enum varve_status compaction_merge(struct compaction *compaction)
+{
+    struct merge_job job = {
+        .db = compaction->db,
+        .keep = snapshots_keep(&compaction->db->snapshots, &compaction->db->visible),
+        .level = compaction->plan.output_level,
+        .run_id = compaction->run_id,
+        .table_bytes = compaction->db->options.table_bytes,
+        .older_may_hold = older_may_hold,
+        .cancelled = cancelled,
+        .context = compaction,
+    };
+    times_gather(&compaction->plan, &job);
+    enum varve_status status = input_open(compaction, &job.input);
+    if (status != VARVE_OK)
+        return status;
+    status = merge_run(&job, &compaction->edit);
+    entry_iterator_free(job.input);
+    return status;
+}
+
+static enum varve_status edit_remove_inputs(struct compaction *compaction)
+{
+    for (size_t s = 0; s < compaction->plan.source_count; s++) {
+        const struct compaction_source *source = &compaction->plan.sources[s];
+        for (size_t t = 0; t < source->run.table_count; t++) {
+            enum varve_status status = manifest_edit_remove_table(
+                &compaction->edit, source->level, source->run.tables[t]->meta.file_id);
+            if (status != VARVE_OK)
+                return status;
+            compaction->bytes_read += source->run.tables[t]->meta.file_bytes;
+        }
+    }
+    return VARVE_OK;
+}
+
+static enum varve_status edit_move_inputs(struct compaction *compaction)
+{
+    for (size_t s = 0; s < compaction->plan.source_count; s++) {
+        const struct compaction_source *source = &compaction->plan.sources[s];
+        for (size_t t = 0; t < source->run.table_count; t++) {
+            struct manifest_table table = source->run.tables[t]->meta;
+            table.level = compaction->plan.output_level;
+            table.run_id = compaction->run_id;
+            enum varve_status status = manifest_edit_add_table(&compaction->edit, &table);
+            if (status != VARVE_OK)
+                return status;
+        }
+    }
+    return VARVE_OK;
+}
+
+static void compaction_account(const struct compaction *compaction, uint64_t began_us)
+{
+    struct varve_db *db = compaction->db;
+    uint64_t now_us = env_mono_us(db->env);
+    uint64_t written = 0;
+
+    if (compaction->plan.move) {
+        COUNT(db->counters.trivial_moves, 1);
+        return;
+    }
+    for (size_t i = 0; i < compaction->edit.added_count; i++)
+        written += compaction->edit.added[i].file_bytes;
+    COUNT(db->counters.compactions, 1);
+    COUNT(db->counters.compaction_bytes_read, compaction->bytes_read);
+    COUNT(db->counters.compaction_bytes_written, written);
+    histogram_record(&db->latencies[VARVE_LATENCY_COMPACTION], now_us - began_us);
+    log_write(
+        &db->log, VARVE_LOG_INFO,
+        "merged %zu tables of %zu runs into %zu tables of level %u: %llu to %llu bytes, %llu ms",
+        compaction->edit.removed_count, compaction->plan.source_count, compaction->edit.added_count,
+        compaction->plan.output_level, (unsigned long long)compaction->bytes_read,
+        (unsigned long long)written, (unsigned long long)(now_us - began_us) / 1000);
+}
+
+static enum varve_status compaction_carry_out(struct compaction *compaction)
+{
+    struct varve_db *db = compaction->db;
+    uint64_t began_us = env_mono_us(db->env);
+    bool written = false;
+
+    compaction->run_id = compaction->plan.output_run_id != 0 ? compaction->plan.output_run_id
+                                                             : manifest_new_run_id(&db->manifest);
+    enum varve_status status = VARVE_OK;
+    if (compaction->plan.move) {
+        status = edit_move_inputs(compaction);
+    } else {
+        status = compaction_merge(compaction);
+        written = status == VARVE_OK;
+    }
+    if (status == VARVE_OK)
+        status = edit_remove_inputs(compaction);
+    if (status == VARVE_OK)
+        status = db_install(db, &compaction->edit, NULL, NULL);
+    if (status == VARVE_OK)
+        compaction_account(compaction, began_us);
+    else if (written && status != VARVE_OUTCOME_UNKNOWN)
+        merge_remove_outputs(db, &compaction->edit, 0);
+    return status;
+}
+
+static void compaction_report(struct varve_db *db, enum varve_status status)
+{
+    if (status == VARVE_IO)
+        db_read_only(db, status, "merging tables");
+    else if (status != VARVE_CLOSED)
+        log_write(&db->log, VARVE_LOG_WARNING, "merging tables: %s; the inputs stay",
+                  varve_status_text(status));
+}
+
+enum varve_status compaction_once(struct varve_db *db, bool everything, bool *ret_merged)
+{
+    uint64_t sequence = 0;
+    bool merged = false;
+    struct view *view = view_slot_acquire(&db->view, &db->visible, &sequence);
+    struct compaction compaction = {.db = db, .version = view->version};
+    const struct compaction_policy policy = {
+        .level0_trigger = db->options.level0_trigger,
+        .everything = everything,
+    };
+
+    enum varve_status status = VARVE_OK;
+    if (db_state(db) != VARVE_STATE_READ_ONLY)
+        status = compaction_plan_make(view->version, &policy, &compaction.plan);
+    if (status == VARVE_OK && compaction.plan.source_count > 0) {
+        status = compaction_carry_out(&compaction);
+        merged = status == VARVE_OK;
+    }
+    if (status != VARVE_OK)
+        compaction_report(db, status);
+    manifest_edit_deinit(&compaction.edit);
+    compaction_plan_deinit(&compaction.plan);
+    view_unref(view);
+    *ret_merged = merged;
+    return status;
+}

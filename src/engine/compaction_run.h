@@ -1,0 +1,19 @@
+/*
+ * engine/compaction_run.h: carries out one planned merge.
+ */
+#ifndef ENGINE_COMPACTION_RUN_H
+#define ENGINE_COMPACTION_RUN_H
+
+#include <stdbool.h>
+
+#include "base/status.h"
+
+struct varve_db;
+
+/* Plans on the version in force and merges, if there is anything to merge. `everything`: as if
+ * every trigger were met. On failure the inputs stay as they are. VARVE_CLOSED: given up, the store
+ * closes. VARVE_CORRUPT: an input is damaged. On VARVE_IO the store is read-only. */
+MUST_CHECK enum varve_status compaction_once(struct varve_db *db, bool everything,
+                                             bool *ret_merged);
+
+#endif

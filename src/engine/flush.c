@@ -1,0 +1,89 @@
+/*
+ * Memtables are flushed in the order of their segments, one at a time, so that `first_live_segment`
+ * only ever rises past content that is in tables.
+ */
+#include "engine/flush.h"
+
+#include "engine/db.h"
+#include "engine/merge.h"
+
+enum varve_status flush_write_table(struct varve_db *db, struct memtable *memtable, uint64_t keep,
+                                    uint64_t run_id, struct manifest_edit *edit)
+{
+    uint64_t now_ms = db_store_time_ms(db);
+    struct merge_job job = {
+        .db = db,
+        .keep = keep,
+        .level = 0,
+        .run_id = run_id,
+        .table_bytes = UINT64_MAX,
+        .time_min_ms = now_ms,
+        .time_max_ms = now_ms,
+    };
+    enum varve_status status = memtable_iterator_new(memtable, &job.input);
+    if (status != VARVE_OK)
+        return status;
+    status = merge_run(&job, edit);
+    entry_iterator_free(job.input);
+    return status;
+}
+
+static void flush_account(struct varve_db *db, const struct manifest_edit *edit, uint64_t began_us)
+{
+    COUNT(db->counters.flushes, 1);
+    for (size_t i = 0; i < edit->added_count; i++)
+        COUNT(db->counters.flush_bytes, edit->added[i].file_bytes);
+    histogram_record(&db->latencies[VARVE_LATENCY_FLUSH], env_mono_us(db->env) - began_us);
+}
+
+static enum varve_status flush_memtable(struct varve_db *db, struct memtable *memtable)
+{
+    struct manifest_edit edit = {0};
+    uint64_t began_us = env_mono_us(db->env);
+    uint64_t segment_id = memtable_segment_id(memtable);
+    uint64_t keep = snapshots_keep(&db->snapshots, &db->visible);
+
+    enum varve_status status =
+        flush_write_table(db, memtable, keep, manifest_new_run_id(&db->manifest), &edit);
+    if (status != VARVE_OK)
+        goto out;
+    edit.has_first_live_segment = edit.has_store_time = true;
+    edit.first_live_segment = segment_id + 1;
+    edit.store_time_ms = db_store_time_ms(db);
+    status = db_install(db, &edit, NULL, memtable);
+    if (status != VARVE_OK) {
+        if (status != VARVE_OUTCOME_UNKNOWN)
+            merge_remove_outputs(db, &edit, 0);
+        goto out;
+    }
+    flush_account(db, &edit, began_us);
+    wal_retire(db, segment_id);
+out:
+    manifest_edit_deinit(&edit);
+    return status;
+}
+
+enum varve_status flush_oldest(struct varve_db *db, bool *ret_flushed)
+{
+    uint64_t sequence = 0;
+    struct view *view = view_slot_acquire(&db->view, &db->visible, &sequence);
+    enum varve_status status = VARVE_OK;
+    bool flushed = false;
+
+    if (view->waiting_count > 0 && db_state(db) != VARVE_STATE_READ_ONLY) {
+        status = flush_memtable(db, view->waiting[view->waiting_count - 1]);
+        flushed = status == VARVE_OK;
+        if (flushed)
+            db_space_back(db, DB_NO_SPACE_TABLES);
+        if (status == VARVE_IO)
+            db_read_only(db, status, "flushing a memtable");
+        else if (status == VARVE_NO_SPACE)
+            db_no_space(db, DB_NO_SPACE_TABLES, "flushing a memtable");
+        else if (status != VARVE_OK)
+            log_write(&db->log, VARVE_LOG_WARNING, "flushing a memtable: %s",
+                      varve_status_text(status));
+    }
+    view_unref(view);
+    *ret_flushed = flushed;
+    return status;
+}

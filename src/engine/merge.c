@@ -1,0 +1,177 @@
+/*
+ * Entries of a user key come newest first. Walking down them, `needed_below` says that an entry at
+ * or under `keep` has been met: whatever reads at keep or above sees that one or a newer one, so
+ * the rest of the key is dead. A tombstone at or under `keep` is itself needless when nothing older
+ * can hold its key; it still hides the rest of the key, which is dropped with it.
+ */
+#include "engine/merge.h"
+
+#include "engine/db.h"
+#include "format/sstable_writer.h"
+
+/* How many entries pass between two looks at `cancelled`. */
+#define MERGE_CANCEL_EVERY 4096u
+
+struct merge_output {
+    const struct merge_job *job;
+    struct manifest_edit *edit;
+    struct sstable_writer *writer; /* the open table, NULL between tables */
+    uint64_t file_id;
+};
+
+static void output_remove_file(struct varve_db *db, uint64_t file_id)
+{
+    char path[FILENAME_BYTES_MAX];
+    enum varve_status status = filename_path(path, db->dir, FILE_TABLE, file_id);
+    if (status == VARVE_OK)
+        status = env_remove(db->env, path);
+    if (status != VARVE_OK && status != VARVE_NOT_FOUND)
+        log_write(&db->log, VARVE_LOG_WARNING, "cannot remove table %llu: %s",
+                  (unsigned long long)file_id, varve_status_text(status));
+}
+
+void merge_remove_outputs(struct varve_db *db, const struct manifest_edit *edit, size_t from)
+{
+    for (size_t i = from; i < edit->added_count; i++)
+        output_remove_file(db, edit->added[i].file_id);
+}
+
+static enum varve_status output_begin(struct merge_output *output)
+{
+    char path[FILENAME_BYTES_MAX];
+    struct varve_db *db = output->job->db;
+    output->file_id = manifest_new_file_id(&db->manifest);
+    const struct sstable_writer_options options = {
+        .file_id = output->file_id,
+        .block_bytes = db->options.block_bytes,
+        .restart_interval = db->options.block_restart_interval,
+        .bloom_bits_per_key = db->options.bloom_bits_per_key,
+        .time_min_ms = output->job->time_min_ms,
+        .time_max_ms = output->job->time_max_ms,
+    };
+    enum varve_status status = filename_path(path, db->dir, FILE_TABLE, output->file_id);
+    if (status == VARVE_OK)
+        status = sstable_writer_new(db->env, path, &options, &output->writer);
+    return status;
+}
+
+static enum varve_status output_end(struct merge_output *output)
+{
+    struct sstable_properties properties = {0};
+    uint64_t file_bytes = 0;
+    enum varve_status status = sstable_writer_finish(output->writer, &properties, &file_bytes);
+    if (status == VARVE_OK) {
+        const struct manifest_table table = {
+            .level = output->job->level,
+            .run_id = output->job->run_id,
+            .file_id = output->file_id,
+            .file_bytes = file_bytes,
+            .entry_count = properties.entry_count,
+            .tombstone_count = properties.tombstone_count,
+            .sequence_min = properties.sequence_min,
+            .sequence_max = properties.sequence_max,
+            .time_min_ms = properties.time_min_ms,
+            .time_max_ms = properties.time_max_ms,
+            .smallest = properties.smallest, /* lent: the edit copies */
+            .largest = properties.largest,
+        };
+        status = manifest_edit_add_table(output->edit, &table);
+    }
+    sstable_properties_deinit(&properties);
+    if (status != VARVE_OK)
+        return status;
+    sstable_writer_free(output->writer);
+    output->writer = NULL;
+    return VARVE_OK;
+}
+
+static void output_abort(struct merge_output *output)
+{
+    if (output->writer == NULL)
+        return;
+    sstable_writer_free(output->writer);
+    output->writer = NULL;
+    output_remove_file(output->job->db, output->file_id);
+}
+
+struct merge_key_state {
+    struct buf user_key;
+    bool needed_below; /* an entry of user_key at or under keep has been met */
+};
+
+/* Whether the entry that the input stands on goes to the output; moves the key state on. */
+static enum varve_status entry_is_needed(const struct merge_job *job, struct merge_key_state *state,
+                                         bool *ret_new_key, bool *ret_needed)
+{
+    struct varve_slice user_key = entry_user_key(job->input->key);
+    uint64_t tag = entry_key_tag(job->input->key);
+    bool new_key = state->user_key.size == 0 ||
+                   varve_slice_compare(buf_slice(&state->user_key), user_key) != 0;
+
+    if (new_key) {
+        enum varve_status status = buf_assign(&state->user_key, user_key);
+        if (status != VARVE_OK)
+            return status;
+        state->needed_below = false;
+    }
+    *ret_new_key = new_key;
+    if (state->needed_below) {
+        *ret_needed = false;
+        return VARVE_OK;
+    }
+    *ret_needed = true;
+    if (entry_tag_sequence(tag) <= job->keep) {
+        state->needed_below = true;
+        if (entry_tag_kind(tag) == ENTRY_DELETE && job->older_may_hold != NULL &&
+            !job->older_may_hold(job->context, user_key))
+            *ret_needed = false;
+    }
+    return VARVE_OK;
+}
+
+static enum varve_status merge_step(struct merge_output *output, struct merge_key_state *state)
+{
+    const struct merge_job *job = output->job;
+    bool new_key = false, needed = false;
+    enum varve_status status = entry_is_needed(job, state, &new_key, &needed);
+
+    if (status == VARVE_OK && new_key && output->writer != NULL &&
+        sstable_writer_bytes(output->writer) >= job->table_bytes)
+        status = output_end(output);
+    if (status == VARVE_OK && needed && output->writer == NULL)
+        status = output_begin(output);
+    if (status == VARVE_OK && needed)
+        status = sstable_writer_add(output->writer, job->input->key, job->input->value);
+    return status;
+}
+
+enum varve_status merge_run(const struct merge_job *job, struct manifest_edit *edit)
+{
+    struct merge_output output = {.job = job, .edit = edit};
+    struct merge_key_state state = {0};
+    size_t added_before = edit->added_count;
+    enum varve_status status = VARVE_OK;
+    uint64_t passed = 0;
+
+    job->input->ops->seek_first(job->input);
+    while (status == VARVE_OK && job->input->valid) {
+        status = merge_step(&output, &state);
+        if (status == VARVE_OK && ++passed % MERGE_CANCEL_EVERY == 0 && job->cancelled != NULL &&
+            job->cancelled(job->context))
+            status = VARVE_CLOSED;
+        if (status == VARVE_OK)
+            job->input->ops->next(job->input);
+    }
+    if (status == VARVE_OK)
+        status = job->input->status;
+    if (status == VARVE_OK && output.writer != NULL)
+        status = output_end(&output);
+    if (status == VARVE_OK)
+        status = env_sync_dir(job->db->env, job->db->dir);
+    if (status != VARVE_OK) {
+        output_abort(&output);
+        merge_remove_outputs(job->db, edit, added_before);
+    }
+    buf_deinit(&state.user_key);
+    return status;
+}

@@ -1,0 +1,37 @@
+/*
+ * engine/merge.h: one sorted pass of entries becomes tables, what nobody can need left out. The
+ * loop of flushes and compactions.
+ */
+#ifndef ENGINE_MERGE_H
+#define ENGINE_MERGE_H
+
+#include <stdbool.h>
+
+#include "format/entry.h"
+#include "format/manifest_edit.h"
+
+struct varve_db;
+
+struct merge_job {
+    struct varve_db *db;
+    struct entry_iterator *input; /* borrowed */
+    uint64_t keep;                /* snapshots_keep when the job began */
+    uint32_t level;
+    uint64_t run_id;
+    uint64_t table_bytes; /* a table is ended behind it; UINT64_MAX: one table */
+    uint64_t time_min_ms, time_max_ms;
+    /* Can an older run outside the inputs hold this key? NULL: yes, always. */
+    bool (*older_may_hold)(void *context, struct varve_slice user_key);
+    bool (*cancelled)(void *context); /* NULL: never */
+    void *context;
+};
+
+/* Writes the outputs and adds them to `edit`; files and names are durable on return. All versions
+ * of a key go to one table. On failure all outputs are removed, and `edit` is not to be used.
+ * VARVE_CLOSED when cancelled. */
+MUST_CHECK enum varve_status merge_run(const struct merge_job *job, struct manifest_edit *edit);
+
+/* Removes the files of the tables that `edit` adds, from index `from` on. */
+void merge_remove_outputs(struct varve_db *db, const struct manifest_edit *edit, size_t from);
+
+#endif
