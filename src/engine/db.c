@@ -1,0 +1,521 @@
+/*
+ * Opening builds the parts from the bottom up and closing takes them down again; one function
+ * serves both a failed open and a close. Between them this file holds what all parts share: the
+ * installing of edits and views, the store's state, and store time.
+ */
+#include "engine/db.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/recovery.h"
+#include "engine/recovery_scan.h"
+
+/* Pieces of memtable memory, and how many of them rest between memtables. */
+#define MEMTABLE_CHUNK_BYTES_MOST ((size_t)1 << 20)
+#define MEMTABLE_CHUNKS_LEAST 8u
+
+/* So much free space ends a shortage that the log met. */
+#define SPACE_BACK_BYTES ((uint64_t)32 << 20)
+
+uint64_t db_store_time_ms(struct varve_db *db)
+{
+    uint64_t wall = env_wall_ms(db->env);
+    uint64_t floor = atomic_load_explicit(&db->time_floor_ms, memory_order_relaxed);
+    return wall > floor ? wall : floor;
+}
+
+void db_store_time_raise(struct varve_db *db, uint64_t time_ms)
+{
+    uint64_t floor = atomic_load_explicit(&db->time_floor_ms, memory_order_relaxed);
+    while (floor < time_ms &&
+           !atomic_compare_exchange_weak_explicit(&db->time_floor_ms, &floor, time_ms,
+                                                  memory_order_relaxed, memory_order_relaxed))
+        ;
+}
+
+void db_no_space(struct varve_db *db, enum db_no_space_cause cause, const char *what)
+{
+    mutex_lock(&db->state_mu.lock);
+    bool news = (db->state_mu.no_space_causes & cause) == 0;
+    db->state_mu.no_space_causes |= cause;
+    if (db_state(db) == VARVE_STATE_OK) {
+        atomic_store_explicit(&db->state, VARVE_STATE_NO_SPACE, memory_order_release);
+        snprintf(db->state_mu.reason, sizeof db->state_mu.reason, "%s: no space left on device",
+                 what);
+    }
+    mutex_unlock(&db->state_mu.lock);
+    if (news)
+        log_write(&db->log, VARVE_LOG_ERROR, "%s: no space left on device; trying again", what);
+}
+
+void db_space_back(struct varve_db *db, enum db_no_space_cause cause)
+{
+    if (db_state(db) != VARVE_STATE_NO_SPACE)
+        return;
+    mutex_lock(&db->state_mu.lock);
+    db->state_mu.no_space_causes &= ~(unsigned)cause;
+    bool over = db->state_mu.no_space_causes == 0 && db_state(db) == VARVE_STATE_NO_SPACE;
+    if (over) {
+        atomic_store_explicit(&db->state, VARVE_STATE_OK, memory_order_release);
+        db->state_mu.reason[0] = '\0';
+    }
+    mutex_unlock(&db->state_mu.lock);
+    if (over)
+        log_write(&db->log, VARVE_LOG_WARNING, "there is space again");
+}
+
+bool db_space_probe(struct varve_db *db)
+{
+    uint64_t free_bytes = 0, total_bytes = 0;
+    if (db_state(db) != VARVE_STATE_NO_SPACE)
+        return false;
+    enum varve_status status = env_space(db->env, db->dir, &free_bytes, &total_bytes);
+    if (status == VARVE_OK && free_bytes >= SPACE_BACK_BYTES)
+        db_space_back(db, DB_NO_SPACE_LOG);
+    return db_state(db) == VARVE_STATE_NO_SPACE;
+}
+
+void db_read_only(struct varve_db *db, enum varve_status cause, const char *what)
+{
+    mutex_lock(&db->state_mu.lock);
+    bool news = db_state(db) != VARVE_STATE_READ_ONLY;
+    if (news) {
+        atomic_store_explicit(&db->state, VARVE_STATE_READ_ONLY, memory_order_release);
+        snprintf(db->state_mu.reason, sizeof db->state_mu.reason, "%s: %s", what,
+                 varve_status_text(cause));
+    }
+    mutex_unlock(&db->state_mu.lock);
+    if (news)
+        log_write(&db->log, VARVE_LOG_ERROR,
+                  "%s: %s; the store is read-only until it is opened anew", what,
+                  varve_status_text(cause));
+}
+
+/* The view that follows `before`. */
+static enum varve_status view_follow(const struct view *before, struct version *version,
+                                     struct memtable *active, struct memtable *flushed,
+                                     struct view **ret_view)
+{
+    size_t count = before->waiting_count + (active != NULL) - (flushed != NULL);
+    struct memtable **waiting = calloc(count + 1, sizeof(struct memtable *));
+    if (waiting == NULL)
+        return status_raise(VARVE_NO_MEMORY);
+    size_t at = 0;
+    if (active != NULL)
+        waiting[at++] = before->active;
+    for (size_t i = 0; i < before->waiting_count; i++)
+        if (before->waiting[i] != flushed)
+            waiting[at++] = before->waiting[i];
+    enum varve_status status =
+        view_new(active != NULL ? active : before->active, waiting, count, version, ret_view);
+    free(waiting);
+    return status;
+}
+
+/* After a failed append: says whether it is sure that the edit did not happen. */
+static enum varve_status edit_failed_locked(struct varve_db *db, enum varve_status status)
+{
+    if (!db->manifest.mu.broken)
+        return status;
+    if (status != VARVE_NO_SPACE) {
+        db_read_only(db, status, "writing the manifest");
+        return status_raise(VARVE_OUTCOME_UNKNOWN);
+    }
+    db_no_space(db, DB_NO_SPACE_TABLES, "writing the manifest");
+    return manifest_rotate_locked(&db->manifest) == VARVE_OK ? VARVE_NO_SPACE
+                                                             : status_raise(VARVE_OUTCOME_UNKNOWN);
+}
+
+enum varve_status db_manifest_repair(struct varve_db *db)
+{
+    enum varve_status status = VARVE_OK;
+    mutex_lock(&db->manifest.mu.lock);
+    if (db->manifest.mu.broken)
+        status = manifest_rotate_locked(&db->manifest);
+    mutex_unlock(&db->manifest.mu.lock);
+    return status;
+}
+
+enum varve_status db_install(struct varve_db *db, struct manifest_edit *edit,
+                             struct memtable *active, struct memtable *flushed)
+{
+    struct version *version = NULL;
+    struct view *view = NULL, *before = NULL;
+
+    mutex_lock(&db->manifest.mu.lock);
+    edit->has_next_file_id = edit->has_next_run_id = true;
+    edit->next_file_id = atomic_load_explicit(&db->manifest.next_file_id, memory_order_relaxed);
+    edit->next_run_id = db->manifest.mu.state.next_run_id;
+    enum varve_status status =
+        manifest_state_prepare(&db->manifest.mu.state, edit, db->manifest.owner, &version, NULL);
+    if (status == VARVE_OK)
+        status = view_follow(db->view.rw.view, version, active, flushed, &view);
+    if (status == VARVE_OK) {
+        status = manifest_log_locked(&db->manifest, edit, version);
+        if (status != VARVE_OK)
+            status = edit_failed_locked(db, status);
+    }
+    if (status == VARVE_OK) {
+        version = NULL; /* the manifest's now */
+        atomic_store(&db->waiting_memtables, view->waiting_count);
+        atomic_store(&db->level0_runs, view->version->levels[0].run_count);
+        before = view_slot_replace(&db->view, view);
+        view = NULL;
+    }
+    mutex_unlock(&db->manifest.mu.lock);
+    view_unref(view);
+    version_unref(version);
+    view_unref(before);
+    if (status == VARVE_OK)
+        background_signal(db);
+    return status;
+}
+
+/* The last version that named the table is gone. */
+static void table_dropped(struct table_owner *owner, uint64_t file_id)
+{
+    struct varve_db *db =
+        (struct varve_db *)(void *)((char *)owner - offsetof(struct varve_db, table_owner));
+    char path[FILENAME_BYTES_MAX];
+
+    table_cache_drop(db->tables, file_id);
+    enum varve_status status = filename_path(path, db->dir, FILE_TABLE, file_id);
+    if (status == VARVE_OK)
+        status = env_remove(db->env, path);
+    if (status != VARVE_OK)
+        log_write(&db->log, VARVE_LOG_WARNING, "cannot remove table %llu: %s; the next open will",
+                  (unsigned long long)file_id, varve_status_text(status));
+}
+
+/* Makes the directory if it may, and takes the lock before anything in it is read. */
+static enum varve_status dir_open(struct varve_db *db, struct varve_error *ret_error)
+{
+    char path[FILENAME_BYTES_MAX], parent[FILENAME_BYTES_MAX];
+    struct env_file_info info = {0};
+
+    enum varve_status status = env_info(db->env, db->dir, &info);
+    if (status == VARVE_NOT_FOUND && db->options.create_if_missing) {
+        status = env_make_dir(db->env, db->dir);
+        snprintf(parent, sizeof parent, "%s", db->dir);
+        char *slash = strrchr(parent, '/');
+        if (slash == NULL)
+            snprintf(parent, sizeof parent, ".");
+        else
+            slash[slash == parent ? 1 : 0] = '\0';
+        if (status == VARVE_OK)
+            status = env_sync_dir(db->env, parent);
+    } else if (status == VARVE_OK && !info.is_directory) {
+        return error_set(ret_error, VARVE_INVALID, db->dir, STATUS_NO_OFFSET, "is not a directory");
+    }
+    if (status != VARVE_OK)
+        return error_set(ret_error, status, db->dir, STATUS_NO_OFFSET,
+                         status == VARVE_NOT_FOUND ? "there is no store here"
+                                                   : "cannot make or read the directory");
+    status = filename_path(path, db->dir, FILE_LOCK, 0);
+    if (status == VARVE_OK)
+        status = env_lock_file(db->env, path, &db->lock_file);
+    if (status != VARVE_OK)
+        return error_set(ret_error, status, path, STATUS_NO_OFFSET,
+                         status == VARVE_LOCKED ? "another process has this store open"
+                                                : "cannot take the lock");
+    return VARVE_OK;
+}
+
+static enum varve_status parts_new(struct varve_db *db)
+{
+    const struct varve_options *options = &db->options;
+    size_t chunk = options->memtable_bytes / MEMTABLE_CHUNKS_LEAST;
+    if (chunk > MEMTABLE_CHUNK_BYTES_MOST)
+        chunk = MEMTABLE_CHUNK_BYTES_MOST;
+
+    enum varve_status status = manifest_state_init(&db->manifest.mu.state);
+    if (status == VARVE_OK)
+        status =
+            thread_pool_new(db->stepped ? 0 : options->background_threads, "varve-work", &db->pool);
+    if (status == VARVE_OK)
+        status = memtable_pool_new(chunk, options->memtable_bytes, &db->memtables);
+    if (status == VARVE_OK)
+        status = block_cache_new(options->block_cache_bytes, &db->blocks);
+    if (status == VARVE_OK)
+        status =
+            table_cache_new(db->env, db->dir, options->open_tables_max, db->blocks, &db->tables);
+    return status;
+}
+
+static struct varve_db *db_new(const struct varve_options *options, struct env *env, bool stepped)
+{
+    struct varve_db *db = calloc(1, sizeof *db);
+    if (db == NULL)
+        return NULL;
+    db->env = env;
+    db->options = *options;
+    db->stepped = stepped;
+    db->log = (struct log){.write = options->log, .context = options->log_context};
+    db->table_owner.dropped = table_dropped;
+    mutex_init(&db->state_mu.lock);
+    snapshots_init(&db->snapshots);
+    view_slot_init(&db->view);
+    manifest_init(&db->manifest, env, db->dir, &db->table_owner);
+    wal_set_init(&db->wal);
+    commit_init(&db->commit);
+    background_init(&db->background, db);
+    return db;
+}
+
+/* Takes down whatever stands. */
+static void db_free(struct varve_db *db)
+{
+    thread_pool_free(db->pool);
+    view_slot_deinit(&db->view);
+    manifest_deinit(&db->manifest);
+    table_cache_free(db->tables);
+    block_cache_free(db->blocks);
+    memtable_pool_free(db->memtables);
+    background_deinit(&db->background);
+    commit_deinit(&db->commit);
+    wal_set_deinit(&db->wal);
+    snapshots_deinit(&db->snapshots);
+    mutex_deinit(&db->state_mu.lock);
+    if (db->lock_file != NULL)
+        env_unlock_file(db->env, db->lock_file);
+    free(db);
+}
+
+enum varve_status db_open(const char *path, const struct varve_options *options, struct env *env,
+                          bool stepped, struct varve_db **ret_db, struct varve_error *ret_error)
+{
+    struct varve_options standard;
+    if (options == NULL) {
+        varve_options_init(&standard);
+        options = &standard;
+    }
+    enum varve_status status = varve_options_check(options, ret_error);
+    if (status != VARVE_OK)
+        return status;
+    struct varve_db *db = db_new(options, env, stepped);
+    if (db == NULL)
+        return error_set(ret_error, VARVE_NO_MEMORY, path, STATUS_NO_OFFSET, "out of memory");
+    int length = snprintf(db->dir, sizeof db->dir, "%s", path);
+    if (length <= 0 || (size_t)length >= sizeof db->dir) {
+        status = error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                           "the directory's name is empty or too long");
+        goto out;
+    }
+    status = parts_new(db);
+    if (status != VARVE_OK) {
+        status =
+            error_set(ret_error, status, path, STATUS_NO_OFFSET, "%s", varve_status_text(status));
+        goto out;
+    }
+    status = dir_open(db, ret_error);
+    if (status == VARVE_OK)
+        status = recovery_run(db, ret_error);
+    if (status == VARVE_OK && !stepped)
+        status = commit_start(db);
+    if (status != VARVE_OK)
+        goto out;
+    background_schedule_compaction(db);
+    *ret_db = db;
+    return VARVE_OK;
+out:
+    db_free(db);
+    return status;
+}
+
+enum varve_status varve_open(const char *path, const struct varve_options *options,
+                             struct varve_db **ret_db, struct varve_error *ret_error)
+{
+    return db_open(path, options, env_posix(), false, ret_db, ret_error);
+}
+
+/* Says on disk that nothing is missing: the log synced, sealed, and marked clean. */
+static enum varve_status seal_clean(struct varve_db *db)
+{
+    struct manifest_edit edit = {0};
+    struct wal_writer *writer = &db->wal.writer;
+
+    mutex_lock(&db->wal.lock);
+    enum varve_status status = VARVE_OK;
+    if (db_state(db) == VARVE_STATE_READ_ONLY)
+        status = VARVE_READ_ONLY;
+    else if (db->wal.must_switch)
+        status = VARVE_NO_SPACE;
+    if (status == VARVE_OK && writer->synced_offset < writer->offset)
+        status = wal_writer_sync(writer);
+    edit.has_clean_shutdown = edit.clean_shutdown = true;
+    edit.has_last_sequence = edit.has_store_time = true;
+    edit.last_sequence = db->wal.last_sequence;
+    edit.store_time_ms = db_store_time_ms(db);
+    if (status == VARVE_OK)
+        status = manifest_edit_add_sealed(&edit, writer->segment_id, writer->offset);
+    if (status == VARVE_OK)
+        status = db_install(db, &edit, NULL, NULL);
+    mutex_unlock(&db->wal.lock);
+    manifest_edit_deinit(&edit);
+    return status;
+}
+
+enum varve_status varve_close(struct varve_db *db)
+{
+    if (db == NULL)
+        return VARVE_OK;
+    commit_stop(db);
+    enum varve_status status = varve_flush(db, true);
+    background_stop(db);
+    enum varve_status sealed = seal_clean(db);
+    if (status == VARVE_OK)
+        status = sealed;
+    if (status != VARVE_OK)
+        log_write(&db->log, VARVE_LOG_WARNING, "closing %s: %s", db->dir,
+                  varve_status_text(status));
+    db_free(db);
+    return status;
+}
+
+void db_abandon(struct varve_db *db)
+{
+    commit_stop(db);
+    background_stop(db);
+    db_free(db);
+}
+
+bool db_step(struct varve_db *db)
+{
+    return thread_pool_step(db->pool);
+}
+
+void db_idle(struct varve_db *db)
+{
+    commit_idle(db);
+    (void)background_retry(db);
+}
+
+/* Whether the content of segments up to `segment_id` is in tables; or why it will not come to that.
+ */
+static enum varve_status flush_is_done(struct varve_db *db, uint64_t segment_id, bool *ret_done)
+{
+    mutex_lock(&db->manifest.mu.lock);
+    *ret_done = db->manifest.mu.state.first_live_segment > segment_id;
+    mutex_unlock(&db->manifest.mu.lock);
+    if (*ret_done)
+        return VARVE_OK;
+    if (db_state(db) == VARVE_STATE_READ_ONLY)
+        return status_raise(VARVE_READ_ONLY);
+    mutex_lock(&db->background.mu.lock);
+    enum varve_status status = db->background.mu.flush_failure;
+    bool trying = db->background.mu.flush_queued;
+    mutex_unlock(&db->background.mu.lock);
+    return trying ? VARVE_OK : status;
+}
+
+enum varve_status varve_flush(struct varve_db *db, bool wait)
+{
+    enum varve_status status = VARVE_OK;
+    bool done = true;
+
+    mutex_lock(&db->wal.lock);
+    uint64_t segment_id = db->wal.writer.segment_id;
+    bool empty = memtable_entries(db->wal.memtable) == 0;
+    if (!empty)
+        status = commit_make_room_locked(db, true);
+    mutex_unlock(&db->wal.lock);
+    if (status != VARVE_OK)
+        return status;
+    if (empty)
+        segment_id--;
+    background_schedule_flush(db);
+    while (wait) {
+        status = flush_is_done(db, segment_id, &done);
+        if (status != VARVE_OK || done)
+            break;
+        if (!background_wait(db, 100))
+            return status_raise(VARVE_BUSY);
+    }
+    return status;
+}
+
+enum varve_status varve_compact(struct varve_db *db, bool wait)
+{
+    enum varve_status status = varve_flush(db, wait);
+    if (status != VARVE_OK)
+        return status;
+    uint64_t number = background_ask_manual(db);
+    while (wait) {
+        mutex_lock(&db->background.mu.lock);
+        bool done = db->background.mu.manual_done >= number;
+        bool closing = db->background.mu.closing;
+        status = done ? db->background.mu.compaction_failure : VARVE_OK;
+        mutex_unlock(&db->background.mu.lock);
+        if (done || status != VARVE_OK)
+            break;
+        if (closing)
+            return VARVE_CLOSED;
+        if (!background_wait(db, 100))
+            return status_raise(VARVE_BUSY);
+    }
+    return status;
+}
+
+static enum varve_status store_remove_files(struct env *env, const char *dir,
+                                            struct varve_error *ret_error)
+{
+    static const enum file_kind kinds[] = {FILE_MANIFEST, FILE_WAL, FILE_TABLE, FILE_TEMPORARY};
+    struct recovery_scan scan = {0};
+    char path[FILENAME_BYTES_MAX];
+
+    enum varve_status status = recovery_scan_read(env, dir, &scan);
+    if (status != VARVE_OK)
+        return error_set(ret_error, status, dir, STATUS_NO_OFFSET, "listing failed: %s",
+                         varve_status_text(status));
+    const struct id_list *lists[] = {&scan.manifests, &scan.segments, &scan.tables,
+                                     &scan.temporaries};
+    /* CURRENT goes first: what is left of an interrupted removal is no store any more. */
+    if (scan.has_current) {
+        status = filename_path(path, dir, FILE_CURRENT, 0);
+        if (status == VARVE_OK)
+            status = env_remove(env, path);
+    }
+    for (size_t k = 0; status == VARVE_OK && k < sizeof kinds / sizeof kinds[0]; k++)
+        for (size_t i = 0; status == VARVE_OK && i < lists[k]->count; i++) {
+            status = filename_path(path, dir, kinds[k], lists[k]->ids[i]);
+            if (status == VARVE_OK)
+                status = env_remove(env, path);
+        }
+    recovery_scan_deinit(&scan);
+    if (status != VARVE_OK)
+        return error_set(ret_error, status, path, STATUS_NO_OFFSET, "cannot remove: %s",
+                         varve_status_text(status));
+    return VARVE_OK;
+}
+
+enum varve_status db_destroy(const char *path, struct env *env, struct varve_error *ret_error)
+{
+    char lock_path[FILENAME_BYTES_MAX];
+    struct env_lock *lock = NULL;
+    struct env_file_info info = {0};
+
+    enum varve_status status = env_info(env, path, &info);
+    if (status == VARVE_OK)
+        status = filename_path(lock_path, path, FILE_LOCK, 0);
+    if (status == VARVE_OK)
+        status = env_lock_file(env, lock_path, &lock);
+    if (status != VARVE_OK)
+        return error_set(ret_error, status, path, STATUS_NO_OFFSET, "%s",
+                         status == VARVE_LOCKED ? "the store is open" : varve_status_text(status));
+    status = store_remove_files(env, path, ret_error);
+    if (status == VARVE_OK)
+        status = env_remove(env, lock_path);
+    env_unlock_file(env, lock);
+    if (status != VARVE_OK)
+        return status;
+    /* With something else, or lost/, in it the directory stays, which is no failure. */
+    enum varve_status removed = env_remove_dir(env, path);
+    (void)removed;
+    return VARVE_OK;
+}
+
+enum varve_status varve_destroy(const char *path, struct varve_error *ret_error)
+{
+    return db_destroy(path, env_posix(), ret_error);
+}

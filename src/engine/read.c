@@ -1,0 +1,297 @@
+/*
+ * Reads take a view and then no lock: memtables first, then runs newest to oldest, and the first
+ * entry at or below the sequence is the newest. One internal key and one hash serve the whole
+ * look-up.
+ */
+#include <stdlib.h>
+
+#include <varve/db.h>
+#include <varve/iterator.h>
+
+#include "base/hash.h"
+#include "engine/db.h"
+#include "engine/db_iterator.h"
+#include "engine/merge_iterator.h"
+
+/* What keeps a value alive, in its reserved words. */
+struct value_pin {
+    struct varve_db *db;
+    struct view *view;     /* the value is in one of its memtables */
+    struct block_ref *ref; /* or in this block */
+};
+_Static_assert(sizeof(struct value_pin) <= sizeof(((struct varve_value *)0)->reserved),
+               "a value holds its pin");
+
+struct lookup {
+    struct varve_db *db;
+    struct view *view;
+    struct varve_slice target; /* internal key */
+    struct varve_slice user_key;
+    uint64_t hash;
+    /* found */
+    uint64_t tag;
+    struct varve_slice value;
+    struct block_ref ref;
+};
+
+static enum varve_status lookup_memtables(struct lookup *lookup)
+{
+    enum varve_status status =
+        memtable_get(lookup->view->active, lookup->target, &lookup->tag, &lookup->value);
+    for (size_t i = 0; status == VARVE_NOT_FOUND && i < lookup->view->waiting_count; i++)
+        status =
+            memtable_get(lookup->view->waiting[i], lookup->target, &lookup->tag, &lookup->value);
+    return status;
+}
+
+static enum varve_status lookup_table(struct lookup *lookup, const struct table *table)
+{
+    struct varve_db *db = lookup->db;
+    struct table_handle *handle = NULL;
+    enum varve_status status = table_cache_acquire(db->tables, table, &handle, NULL);
+    if (status != VARVE_OK)
+        return status;
+    struct sstable_reader *reader = table_handle_reader(handle);
+    bool filtered = sstable_reader_has_filter(reader);
+    if (filtered)
+        COUNT(db->counters.bloom_checks, 1);
+    if (!sstable_reader_may_contain(reader, lookup->hash)) {
+        COUNT(db->counters.bloom_useful, 1);
+        status = VARVE_NOT_FOUND;
+    } else {
+        status = sstable_reader_get(reader, block_cache_fetcher(db->blocks), lookup->target, true,
+                                    &lookup->tag, &lookup->value, &lookup->ref);
+        if (filtered && status == VARVE_NOT_FOUND)
+            COUNT(db->counters.bloom_false_positives, 1);
+    }
+    table_cache_release(db->tables, handle);
+    return status;
+}
+
+static enum varve_status lookup_tables(struct lookup *lookup)
+{
+    const struct version *version = lookup->view->version;
+    lookup->hash = hash_slice(lookup->user_key);
+    for (size_t l = 0; l < VARVE_LEVELS_MAX; l++) {
+        for (size_t r = 0; r < version->levels[l].run_count; r++) {
+            const struct table *table = run_find(&version->levels[l].runs[r], lookup->user_key);
+            if (table == NULL)
+                continue;
+            enum varve_status status = lookup_table(lookup, table);
+            if (status != VARVE_NOT_FOUND)
+                return status;
+        }
+    }
+    return VARVE_NOT_FOUND;
+}
+
+/* Deleted and expired entries are absent ones. */
+static enum varve_status lookup_judge(struct lookup *lookup, uint64_t now_ms)
+{
+    switch (entry_tag_kind(lookup->tag)) {
+    case ENTRY_DELETE:
+        return VARVE_NOT_FOUND;
+    case ENTRY_PUT:
+        return VARVE_OK;
+    case ENTRY_PUT_EXPIRING:
+        if (lookup->value.size < sizeof(uint64_t))
+            return status_raise(VARVE_CORRUPT);
+        if (fixed64_decode(lookup->value.data) <= now_ms / 1000)
+            return VARVE_NOT_FOUND;
+        lookup->value.data += sizeof(uint64_t);
+        lookup->value.size -= sizeof(uint64_t);
+        return VARVE_OK;
+    case ENTRY_KIND_SEEK:
+        break;
+    }
+    return status_raise(VARVE_CORRUPT);
+}
+
+/* Hands the found value out, the pin with it: the view, or the block alone. */
+static enum varve_status value_lend(struct lookup *lookup, struct varve_value *ret_value)
+{
+    struct value_pin pin = {.db = lookup->db};
+    struct varve_value value = {
+        .data = lookup->value,
+        .revision = entry_tag_sequence(lookup->tag),
+    };
+    if (lookup->ref.data.data != NULL) {
+        pin.ref = malloc(sizeof *pin.ref);
+        if (pin.ref == NULL)
+            return status_raise(VARVE_NO_MEMORY);
+        *pin.ref = lookup->ref;
+        lookup->ref = (struct block_ref){0};
+    } else {
+        pin.view = lookup->view;
+        lookup->view = NULL;
+    }
+    memcpy(value.reserved, &pin, sizeof pin);
+    *ret_value = value;
+    return VARVE_OK;
+}
+
+enum varve_status varve_get(struct varve_db *db, struct varve_slice key,
+                            const struct varve_snapshot *snapshot, struct varve_value *ret_value)
+{
+    uint8_t target[ENTRY_KEY_BYTES_MAX];
+    uint64_t sequence = 0;
+
+    if (key.size == 0 || key.size > VARVE_KEY_BYTES_MAX)
+        return status_raise(VARVE_INVALID);
+    struct lookup lookup = {.db = db, .user_key = key};
+    lookup.view = view_slot_acquire(&db->view, &db->visible, &sequence);
+    if (snapshot != NULL)
+        sequence = snapshot->sequence;
+    memcpy(target, key.data, key.size);
+    fixed64_encode(target + key.size, entry_tag(sequence, ENTRY_KIND_SEEK));
+    lookup.target = varve_slice(target, key.size + ENTRY_TAG_BYTES);
+
+    enum varve_status status = lookup_memtables(&lookup);
+    if (status == VARVE_NOT_FOUND)
+        status = lookup_tables(&lookup);
+    if (status == VARVE_OK)
+        status = lookup_judge(&lookup, snapshot != NULL ? snapshot->time_ms : db_store_time_ms(db));
+    if (status == VARVE_OK)
+        status = value_lend(&lookup, ret_value);
+    struct block_fetcher *fetcher = block_cache_fetcher(db->blocks);
+    fetcher->release(fetcher, &lookup.ref);
+    view_unref(lookup.view);
+    COUNT(db->counters.gets, 1);
+    if (status == VARVE_OK)
+        COUNT(db->counters.gets_found, 1);
+    return status;
+}
+
+void varve_value_release(struct varve_value *value)
+{
+    struct value_pin pin = {0};
+    memcpy(&pin, value->reserved, sizeof pin);
+    if (pin.ref != NULL) {
+        struct block_fetcher *fetcher = block_cache_fetcher(pin.db->blocks);
+        fetcher->release(fetcher, pin.ref);
+        free(pin.ref);
+    }
+    view_unref(pin.view);
+    *value = (struct varve_value){0};
+}
+
+enum varve_status varve_snapshot_acquire(struct varve_db *db,
+                                         const struct varve_snapshot **ret_snapshot)
+{
+    struct varve_snapshot *snapshot = NULL;
+    enum varve_status status =
+        snapshots_acquire(&db->snapshots, &db->visible, db_store_time_ms(db), &snapshot);
+    if (status == VARVE_OK)
+        *ret_snapshot = snapshot;
+    return status;
+}
+
+void varve_snapshot_release(struct varve_db *db, const struct varve_snapshot *snapshot)
+{
+    if (snapshot != NULL)
+        snapshots_release(&db->snapshots, (struct varve_snapshot *)(uintptr_t)snapshot);
+}
+
+uint64_t varve_snapshot_revision(const struct varve_snapshot *snapshot)
+{
+    return snapshot->sequence;
+}
+
+/* What an iterator holds until it is freed. */
+struct iterator_pin {
+    struct varve_db *db;
+    struct view *view;
+};
+
+static void iterator_released(void *context)
+{
+    struct iterator_pin *pin = context;
+    atomic_fetch_sub_explicit(&pin->db->counters.iterators, 1, memory_order_relaxed);
+    view_unref(pin->view);
+    free(pin);
+}
+
+static size_t view_source_count(const struct view *view)
+{
+    size_t count = 1 + view->waiting_count;
+    for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
+        count += view->version->levels[l].run_count;
+    return count;
+}
+
+/* One pass over each of the view's memtables and runs. On failure none is left. */
+static enum varve_status children_open(struct varve_db *db, const struct view *view, bool fill,
+                                       struct entry_iterator **children, size_t *ret_count)
+{
+    size_t count = 0;
+    enum varve_status status = memtable_iterator_new(view->active, &children[count]);
+    if (status == VARVE_OK)
+        count++;
+    for (size_t i = 0; status == VARVE_OK && i < view->waiting_count; i++) {
+        status = memtable_iterator_new(view->waiting[i], &children[count]);
+        if (status == VARVE_OK)
+            count++;
+    }
+    for (size_t l = 0; l < VARVE_LEVELS_MAX; l++) {
+        const struct level *level = &view->version->levels[l];
+        for (size_t r = 0; status == VARVE_OK && r < level->run_count; r++) {
+            status = run_iterator_new(db->tables, &level->runs[r], fill, &children[count]);
+            if (status == VARVE_OK)
+                count++;
+        }
+    }
+    if (status != VARVE_OK)
+        while (count > 0)
+            entry_iterator_free(children[--count]);
+    *ret_count = count;
+    return status;
+}
+
+static enum varve_status view_merged(struct varve_db *db, const struct view *view, bool fill,
+                                     struct entry_iterator **ret_merged)
+{
+    size_t count = 0;
+    struct entry_iterator **children =
+        calloc(view_source_count(view), sizeof(struct entry_iterator *));
+    if (children == NULL)
+        return status_raise(VARVE_NO_MEMORY);
+    enum varve_status status = children_open(db, view, fill, children, &count);
+    if (status == VARVE_OK)
+        status = merge_iterator_new(children, count, ret_merged);
+    free(children);
+    return status;
+}
+
+enum varve_status varve_iterator_new(struct varve_db *db,
+                                     const struct varve_iterator_options *options,
+                                     struct varve_iterator **ret_iterator)
+{
+    const struct varve_iterator_options standard = {.fill_cache = true};
+    if (options == NULL)
+        options = &standard;
+    struct iterator_pin *pin = calloc(1, sizeof *pin);
+    if (pin == NULL)
+        return status_raise(VARVE_NO_MEMORY);
+    struct db_iterator_source source = {
+        .start = options->start,
+        .end = options->end,
+        .released = iterator_released,
+        .context = pin,
+    };
+    pin->db = db;
+    pin->view = view_slot_acquire(&db->view, &db->visible, &source.sequence);
+    COUNT(db->counters.iterators, 1);
+    COUNT(db->counters.seeks, 1);
+    uint64_t now_ms = db_store_time_ms(db);
+    if (options->snapshot != NULL) {
+        source.sequence = options->snapshot->sequence;
+        now_ms = options->snapshot->time_ms;
+    }
+    source.now_seconds = now_ms / 1000;
+    enum varve_status status = view_merged(db, pin->view, options->fill_cache, &source.merged);
+    if (status != VARVE_OK) {
+        iterator_released(pin);
+        return status;
+    }
+    return db_iterator_new(&source, ret_iterator);
+}

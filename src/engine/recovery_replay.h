@@ -1,0 +1,34 @@
+/*
+ * engine/recovery_replay.h: the log's content becomes level-0 tables.
+ */
+#ifndef ENGINE_RECOVERY_REPLAY_H
+#define ENGINE_RECOVERY_REPLAY_H
+
+#include "engine/memtable.h"
+#include "format/manifest_edit.h"
+#include "format/wal_reader.h"
+
+struct varve_db;
+
+struct recovery_replay {
+    struct varve_db *db;
+    struct varve_error *error;    /* may be NULL */
+    struct memtable *memtable;    /* being filled; NULL: none yet */
+    struct manifest_edit *tables; /* what was written so far */
+    uint64_t next_sequence;       /* of the next frame; 0: not known yet */
+    uint64_t last_sequence;       /* greatest replayed */
+};
+/* Replays one segment, after syncing it. `sealed_length` 0: it is the last one and not sealed, and
+ * its end is judged by the recovery mode: VARVE_CORRUPT (the error says where and why) or cut, the
+ * cut bytes saved in lost/. */
+MUST_CHECK enum varve_status recovery_replay_segment(struct recovery_replay *replay,
+                                                     uint64_t segment_id, uint64_t sealed_length);
+
+/* Writes out what has gathered. */
+MUST_CHECK enum varve_status recovery_replay_flush(struct recovery_replay *replay);
+
+/* Whether segment `id` holds a valid frame. VARVE_IO and the like only. */
+MUST_CHECK enum varve_status recovery_segment_has_frame(struct varve_db *db, uint64_t segment_id,
+                                                        bool *ret_has);
+
+#endif

@@ -1,0 +1,144 @@
+/* Figures for people and scrapers, gathered from counters and from the view in force. */
+#include <stdio.h>
+#include <string.h>
+
+#include <varve/db.h>
+
+#include "engine/db.h"
+#include "format/manifest_log.h"
+
+#define READ(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
+
+const char *varve_version(void)
+{
+    return VARVE_VERSION_TEXT;
+}
+
+unsigned varve_format_version(void)
+{
+    return MANIFEST_FORMAT_VERSION;
+}
+
+static void counters_read(struct varve_db *db, struct varve_stats *stats)
+{
+    const struct db_counters *c = &db->counters;
+    stats->puts = READ(c->puts);
+    stats->deletes = READ(c->deletes);
+    stats->gets = READ(c->gets);
+    stats->gets_found = READ(c->gets_found);
+    stats->seeks = READ(c->seeks);
+    stats->batches = READ(c->batches);
+    stats->user_write_bytes = READ(c->user_write_bytes);
+    stats->wal_bytes = READ(c->wal_bytes);
+    stats->wal_groups = READ(c->wal_groups);
+    stats->wal_syncs = READ(c->wal_syncs);
+    stats->wal_segments_recycled = READ(c->wal_segments_recycled);
+    stats->flushes = READ(c->flushes);
+    stats->flush_bytes = READ(c->flush_bytes);
+    stats->compactions = READ(c->compactions);
+    stats->compaction_bytes_read = READ(c->compaction_bytes_read);
+    stats->compaction_bytes_written = READ(c->compaction_bytes_written);
+    stats->trivial_moves = READ(c->trivial_moves);
+    stats->stalls = READ(c->stalls);
+    stats->stall_us = READ(c->stall_us);
+    stats->bloom_checks = READ(c->bloom_checks);
+    stats->bloom_useful = READ(c->bloom_useful);
+    stats->bloom_false_positives = READ(c->bloom_false_positives);
+    stats->iterators = READ(c->iterators);
+}
+
+static void view_read(const struct view *view, struct varve_stats *stats)
+{
+    stats->memtables = 1 + view->waiting_count;
+    stats->memtable_bytes = memtable_bytes(view->active);
+    stats->memtable_entries = memtable_entries(view->active);
+    for (size_t i = 0; i < view->waiting_count; i++) {
+        stats->memtable_bytes += memtable_bytes(view->waiting[i]);
+        stats->memtable_entries += memtable_entries(view->waiting[i]);
+    }
+    for (size_t l = 0; l < VARVE_LEVELS_MAX; l++) {
+        const struct level *level = &view->version->levels[l];
+        stats->levels[l].runs = level->run_count;
+        for (size_t r = 0; r < level->run_count; r++) {
+            stats->levels[l].tables += level->runs[r].table_count;
+            for (size_t t = 0; t < level->runs[r].table_count; t++) {
+                stats->levels[l].bytes += level->runs[r].tables[t]->meta.file_bytes;
+                stats->levels[l].entries += level->runs[r].tables[t]->meta.entry_count;
+            }
+        }
+        stats->tables += stats->levels[l].tables;
+        stats->table_bytes += stats->levels[l].bytes;
+    }
+}
+
+static void log_read(struct varve_db *db, struct varve_stats *stats)
+{
+    mutex_lock(&db->manifest.mu.lock);
+    const struct manifest_state *state = &db->manifest.mu.state;
+    stats->wal_segment = state->last_segment;
+    for (size_t i = 0; i < state->sealed_count; i++)
+        stats->wal_live_bytes += state->sealed[i].length;
+    mutex_unlock(&db->manifest.mu.lock);
+}
+
+static void cache_read(struct varve_db *db, struct varve_stats *stats)
+{
+    struct block_cache_stats cache = {0};
+    block_cache_stats(db->blocks, &cache);
+    stats->cache_lookups = cache.lookups;
+    stats->cache_hits = cache.hits;
+    stats->cache_bytes = cache.bytes + cache.charged_bytes;
+    stats->cache_bytes_max = cache.bytes_max;
+    stats->block_reads = cache.block_reads;
+    stats->block_read_bytes = cache.block_read_bytes;
+    stats->tables_open = table_cache_open_count(db->tables);
+}
+
+void varve_stats_read(struct varve_db *db, struct varve_stats *ret_stats)
+{
+    struct varve_stats stats = {0};
+    struct view *view = view_slot_acquire(&db->view, &db->visible, &stats.revision);
+
+    view_read(view, &stats);
+    view_unref(view);
+    counters_read(db, &stats);
+    log_read(db, &stats);
+    cache_read(db, &stats);
+    stats.snapshots = snapshots_count(&db->snapshots);
+    mutex_lock(&db->state_mu.lock);
+    stats.state = db_state(db);
+    memcpy(stats.state_reason, db->state_mu.reason, sizeof stats.state_reason);
+    mutex_unlock(&db->state_mu.lock);
+    mutex_lock(&db->background.mu.lock);
+    stats.compactions_running = db->background.mu.compaction_running;
+    mutex_unlock(&db->background.mu.lock);
+    stats.recovery_us = db->recovery.us;
+    stats.recovery_frames = db->recovery.frames;
+    stats.recovery_entries = db->recovery.entries;
+    stats.recovery_segments = db->recovery.segments;
+    stats.recovery_cut_frames = db->recovery.cut_frames;
+    stats.recovery_cut_bytes = db->recovery.cut_bytes;
+    *ret_stats = stats;
+}
+
+void varve_latency_read(struct varve_db *db, enum varve_latency which,
+                        struct varve_latency_stats *ret_stats)
+{
+    const struct histogram *h = &db->latencies[which];
+    *ret_stats = (struct varve_latency_stats){
+        .count = READ(h->count),
+        .sum_us = READ(h->sum),
+        .p50_us = histogram_percentile(h, 50),
+        .p95_us = histogram_percentile(h, 95),
+        .p99_us = histogram_percentile(h, 99),
+        .p999_us = histogram_percentile(h, 99.9),
+        .max_us = READ(h->max),
+    };
+}
+
+void varve_latency_buckets(struct varve_db *db, enum varve_latency which, const uint64_t *bounds_us,
+                           size_t count, uint64_t *ret_cumulative)
+{
+    for (size_t i = 0; i < count; i++)
+        ret_cumulative[i] = histogram_count_up_to(&db->latencies[which], bounds_us[i]);
+}
