@@ -4,9 +4,10 @@
  * shard's lock and dropped without it; a handle that nobody pins any more and the shard has let go
  * closes its table.
  *
- * The limit is one for all shards. When it is passed, tables are closed that nobody pins: a hand
- * goes round the shards, and within a shard the list gives those asked for lately a second chance.
- * So it is roughly the least recently used that goes, and a hit moves nothing.
+ * The limit is one for all shards. When it is passed, tables are closed that nobody pins. This is
+ * CLOCK: a hand goes round the shards, and through the handles of each; one that was asked for
+ * since the hand came by stays until the next round. So it is roughly the least recently used that
+ * goes, and a hit moves nothing.
  *
  * A table is opened with no lock held. Two threads may open the same one at once; the first to come
  * back puts its handle in, the other drops its own.
@@ -148,12 +149,12 @@ static void remove_locked(struct table_shard *shard, struct table_handle *handle
     shard->count--;
 }
 
-/* Takes a handle that nobody pins out of its shard; NULL when there is none. Every handle gets its
- * second chance at most once. */
+/* Looks at each handle of the shard once. Takes the first out that nobody pins and nobody asked for
+ * since it was last looked at; NULL when there is none. */
 static struct table_handle *evict_locked(struct table_shard *shard)
 {
     assert(mutex_is_held(&shard->lock));
-    for (size_t steps = 2 * shard->count; steps > 0; steps--) {
+    for (size_t steps = shard->count; steps > 0; steps--) {
         struct table_handle *handle = shard->oldest;
         bool pinned = atomic_load_explicit(&handle->references, memory_order_acquire) > 1;
         if (!pinned && !handle->asked) {
@@ -167,10 +168,11 @@ static struct table_handle *evict_locked(struct table_shard *shard)
     return NULL;
 }
 
-/* Closes tables while too many are open and one can be closed. */
+/* Closes tables while too many are open and one can be closed: after two rounds without one, all
+ * are pinned. */
 static void trim(struct table_cache *cache)
 {
-    size_t tries = SHARD_COUNT; /* shards in a row without one to close */
+    size_t tries = 2 * SHARD_COUNT;
     while (tries > 0 &&
            atomic_load_explicit(&cache->open_count, memory_order_relaxed) > cache->open_max) {
         size_t at = atomic_fetch_add_explicit(&cache->hand, 1, memory_order_relaxed);
@@ -178,7 +180,7 @@ static void trim(struct table_cache *cache)
         mutex_lock(&shard->lock);
         struct table_handle *handle = evict_locked(shard);
         mutex_unlock(&shard->lock);
-        tries = handle != NULL ? SHARD_COUNT : tries - 1;
+        tries = handle != NULL ? 2 * SHARD_COUNT : tries - 1;
         if (handle != NULL)
             handle_unref(cache, handle);
     }
@@ -242,8 +244,10 @@ enum varve_status table_cache_acquire(struct table_cache *cache, const struct ta
         *link = handle;
         list_push_locked(shard, handle);
         shard->count++;
+        atomic_fetch_add_explicit(&handle->references, 1, memory_order_relaxed);
+    } else {
+        pin_locked(handle);
     }
-    pin_locked(handle);
     mutex_unlock(&shard->lock);
     if (handle != opened)
         handle_unref(cache, opened);

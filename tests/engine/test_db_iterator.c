@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "prng.h"
 #include "array_iterator.h"
 #include "engine/db_iterator.h"
 #include "engine/merge_iterator.h"
+#include "prng.h"
 
 #define CHILDREN_MAX 4u
 #define NOW_SECONDS 1000u

@@ -5,8 +5,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "prng.h"
 #include "engine/memtable.h"
+#include "prng.h"
 
 #define CHUNK_BYTES (64u << 10)
 

@@ -3,9 +3,9 @@
 #include <check.h>
 #include <stdlib.h>
 
-#include "prng.h"
 #include "array_iterator.h"
 #include "engine/merge_iterator.h"
+#include "prng.h"
 
 #define CHILDREN_MAX 9u
 

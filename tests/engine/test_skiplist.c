@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "prng.h"
 #include "array_iterator.h"
 #include "engine/skiplist.h"
+#include "prng.h"
 
 #define CHUNK_BYTES 4096u
 
