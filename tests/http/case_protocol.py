@@ -66,7 +66,8 @@ class Framing(Case):
     def test_content_length_beyond_all_numbers(self):
         for value in (b"18446744073709551616", b"99999999999999999999999999"):
             with self.connect() as conn:
-                conn.send(b"PUT /kv/a HTTP/1.1\r\nHost: a\r\nContent-Length: " + value + b"\r\n\r\n")
+                conn.send(b"PUT /kv/a HTTP/1.1\r\nHost: a\r\n"
+                          b"Content-Length: " + value + b"\r\n\r\n")
                 self.assertIn(conn.response().status, (400, 413))
                 self.assertTrue(conn.closed())
 
