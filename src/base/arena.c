@@ -45,7 +45,7 @@ void arena_chunks_deinit(struct arena_chunks *chunks)
 
 static struct arena_chunk *chunk_new(struct arena *arena, size_t bytes)
 {
-    if (bytes > SIZE_MAX - sizeof(struct arena_chunk))
+    if (bytes > PTRDIFF_MAX - sizeof(struct arena_chunk)) /* pointers must stay subtractable */
         return NULL;
     struct arena_chunk *chunk = malloc(sizeof *chunk + bytes);
     if (chunk == NULL)

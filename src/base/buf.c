@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define BUF_CAPACITY_MIN 64u
+#define BUF_CAPACITY_MAX ((size_t)PTRDIFF_MAX) /* so that pointers can be subtracted */
 
 void buf_deinit(struct buf *buf)
 {
@@ -20,11 +21,11 @@ enum varve_status buf_reserve(struct buf *buf, size_t more)
 {
     if (more <= buf->capacity - buf->size)
         return VARVE_OK;
-    if (more > SIZE_MAX - buf->size)
+    if (more > BUF_CAPACITY_MAX - buf->size)
         return status_raise(VARVE_NO_MEMORY);
     size_t capacity = buf->size + more;
-    size_t grown = buf->capacity / 2 <= SIZE_MAX - buf->capacity ? buf->capacity + buf->capacity / 2
-                                                                 : SIZE_MAX;
+    size_t grown =
+        buf->capacity < BUF_CAPACITY_MAX / 2 ? buf->capacity + buf->capacity / 2 : BUF_CAPACITY_MAX;
     if (capacity < grown)
         capacity = grown;
     if (capacity < BUF_CAPACITY_MIN)
