@@ -3,8 +3,8 @@
  * move frees the slices lent before, so that a sanitizer sees who keeps one too long; a pass can be
  * told to fail, and counts its moves. Failures of memory end the program.
  */
-#ifndef ENGINE_ARRAY_ITERATOR_H
-#define ENGINE_ARRAY_ITERATOR_H
+#ifndef TESTS_ENGINE_ARRAY_ITERATOR_H
+#define TESTS_ENGINE_ARRAY_ITERATOR_H
 
 #include <stddef.h>
 

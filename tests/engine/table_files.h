@@ -2,8 +2,8 @@
  * tests/engine/table_files.h: tables on disk, to be opened by what is tested. Failures end the
  * program.
  */
-#ifndef ENGINE_TABLE_FILES_H
-#define ENGINE_TABLE_FILES_H
+#ifndef TESTS_ENGINE_TABLE_FILES_H
+#define TESTS_ENGINE_TABLE_FILES_H
 
 #include "array_iterator.h"
 #include "engine/version.h"

@@ -7,8 +7,10 @@
 
 #include "array_iterator.h"
 #include "engine/db_iterator.h"
+#include "engine/memtable.h"
 #include "engine/merge_iterator.h"
 #include "prng.h"
+#include "unsteady_iterator.h"
 
 #define CHILDREN_MAX 4u
 #define NOW_SECONDS 1000u
@@ -29,6 +31,8 @@ struct fixture {
     struct array all;
     uint64_t moves, fail_after;
     int released;
+    bool unsteady; /* the first child is a memtable that is written to */
+    struct memtable_pool *pool;
     struct buf start, end;
     uint64_t sequence;
     struct shown *shown; /* within the bounds, in order */
@@ -98,7 +102,11 @@ static void make_iterator(struct fixture *f, bool may_fail)
     struct entry_iterator *children[CHILDREN_MAX];
     for (size_t i = 0; i < f->count; i++) {
         array_sort(&f->parts[i]);
-        children[i] = array_iterator_new(&f->parts[i], &f->moves, may_fail ? &f->fail_after : NULL);
+        if (f->unsteady && i == 0)
+            children[i] = unsteady_iterator_new(f->pool, &f->parts[i], &f->prng, f->sequence);
+        else
+            children[i] =
+                array_iterator_new(&f->parts[i], &f->moves, may_fail ? &f->fail_after : NULL);
     }
     struct db_iterator_source source = {.sequence = f->sequence,
                                         .now_seconds = NOW_SECONDS,
@@ -118,9 +126,9 @@ static void set_up(struct fixture *f, uint64_t seed)
     f->count = prng_between(&f->prng, 1, CHILDREN_MAX);
 }
 
-static void set_up_random(struct fixture *f, uint64_t seed, bool may_fail)
+/* Entries, a view and bounds. */
+static void fill_random(struct fixture *f)
 {
-    set_up(f, seed);
     size_t entries = prng_below(&f->prng, 200);
     bool many_of_one = prng_chance(&f->prng, 30);
     uint8_t bytes[KEY_BYTES_MAX];
@@ -135,6 +143,12 @@ static void set_up_random(struct fixture *f, uint64_t seed, bool may_fail)
         ck_assert_int_eq(buf_assign(&f->start, random_key(&f->prng, bytes)), VARVE_OK);
     if (prng_chance(&f->prng, 40))
         ck_assert_int_eq(buf_assign(&f->end, random_key(&f->prng, bytes)), VARVE_OK);
+}
+
+static void set_up_random(struct fixture *f, uint64_t seed, bool may_fail)
+{
+    set_up(f, seed);
+    fill_random(f);
     make_iterator(f, may_fail);
 }
 
@@ -212,21 +226,46 @@ static void assert_stands(const struct fixture *f, enum varve_status status, siz
     ck_assert_uint_eq(varve_iterator_revision(f->it), f->shown[at].revision);
 }
 
+static void move_randomly(struct fixture *f, int moves)
+{
+    size_t at = NOT_ON_KEY;
+    for (int i = 0; i < moves; i++) {
+        size_t before = at;
+        struct prng peek = f->prng;
+        bool seeks = prng_below(&peek, 24) < 8;
+        enum varve_status status = move(f, &at);
+        assert_stands(f, status, at, seeks || before < f->shown_count);
+    }
+}
+
 START_TEST(random_moves)
 {
     for (uint64_t seed = 1; seed <= 2000; seed++) {
         struct fixture f;
         set_up_random(&f, seed, false);
-        size_t at = NOT_ON_KEY;
-        for (int i = 0; i < 80; i++) {
-            size_t before = at;
-            struct prng peek = f.prng;
-            bool seeks = prng_below(&peek, 24) < 8;
-            enum varve_status status = move(&f, &at);
-            assert_stands(&f, status, at, seeks || before < f.shown_count);
-        }
+        move_randomly(&f, 80);
         tear_down(&f);
     }
+}
+END_TEST
+
+/* The view is the same whatever is written while it is read, between any two steps of a move. */
+START_TEST(written_to_meanwhile)
+{
+    struct memtable_pool *pool = NULL;
+    ck_assert_int_eq(memtable_pool_new(64u << 10, 1u << 20, &pool), VARVE_OK);
+    for (uint64_t seed = 1; seed <= 500; seed++) {
+        struct fixture f;
+        set_up(&f, seed);
+        fill_random(&f);
+        f.sequence = 200; /* all of them, and none of the later ones */
+        f.unsteady = true;
+        f.pool = pool;
+        make_iterator(&f, false);
+        move_randomly(&f, 60);
+        tear_down(&f);
+    }
+    memtable_pool_free(pool);
 }
 END_TEST
 
@@ -366,6 +405,7 @@ int main(void)
     TCase *tests = tcase_create("db_iterator");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, random_moves);
+    tcase_add_test(tests, written_to_meanwhile);
     tcase_add_test(tests, failures_stay);
     tcase_add_test(tests, stands_on_no_key_at_first);
     tcase_add_test(tests, short_expiring_value);
