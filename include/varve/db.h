@@ -157,7 +157,9 @@ struct varve_stats {
     uint64_t compactions, compaction_bytes_read, compaction_bytes_written, compactions_running;
     uint64_t trivial_moves;
 
-    uint64_t stalls, stall_us;
+    uint64_t stalls, stall_us;       /* writes that had to wait for the background */
+    uint64_t slowdowns, slowdown_us; /* commit groups that were held up in proportion to debt */
+    uint64_t debt_percent;           /* how far merging is behind, now; 100: writes wait */
 
     uint64_t bloom_checks, bloom_useful, bloom_false_positives;
     uint64_t cache_lookups, cache_hits, cache_bytes, cache_bytes_max;

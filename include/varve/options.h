@@ -29,6 +29,11 @@ enum varve_recovery_mode {
     VARVE_RECOVERY_SALVAGE,       /* skip damage; not supported yet, open refuses it */
 };
 
+enum varve_compaction {
+    VARVE_COMPACTION_TIERED,  /* runs of like size above a last level that is one run (default) */
+    VARVE_COMPACTION_LEVELED, /* one run a level, each level_multiplier times the one above */
+};
+
 enum varve_log_level { VARVE_LOG_ERROR, VARVE_LOG_WARNING, VARVE_LOG_INFO, VARVE_LOG_DEBUG };
 
 /* Called from any thread, also from several at once; must not call back into the store.
@@ -57,9 +62,10 @@ struct varve_options {
     size_t block_cache_bytes;      /* data, index and filter blocks; default 256 MiB */
     size_t open_tables_max;        /* tables kept open, 16 to 100,000; default 1,000 */
 
-    size_t level0_trigger;     /* level-0 runs that start a merge, 2 to 64; default 4 */
-    size_t level0_stop;        /* level-0 runs at which writes wait, > trigger; default 24 */
-    size_t max_levels;         /* 2 to VARVE_LEVELS_MAX; default 7 */
+    enum varve_compaction compaction;
+    size_t level0_trigger; /* runs of level 0 or of a tier that start a merge, 2 to 64; default 4 */
+    size_t level0_stop;    /* level-0 runs at which writes wait, > trigger; default 24 */
+    size_t max_levels;     /* 2 to VARVE_LEVELS_MAX; default 7 */
     size_t level_multiplier;   /* 2 to 100; default 10 */
     size_t background_threads; /* workers, one always free for flushes, 2 to 64; default 2 */
 

@@ -12,6 +12,11 @@
 /* How long a stalled committer sleeps before it looks again. */
 #define STALL_LOOK_MS 100u
 
+/* At full debt a group of group_bytes is held up so long; the smallest one by so many percent of
+ * it. */
+#define DEBT_DELAY_US_MOST ((uint64_t)20000)
+#define DEBT_SHARE_LEAST 1u
+
 void commit_waiter_init(struct commit_waiter *waiter)
 {
     mutex_init(&waiter->lock);
@@ -101,6 +106,22 @@ enum varve_status commit_make_room_locked(struct varve_db *db, bool force_switch
         if (status != VARVE_OK)
             return status;
     }
+}
+
+/* Behind by a part of what may be: every group gives that part of DEBT_DELAY_US_MOST to the
+ * workers, the more the larger it is, so that writers meet a slope and not a wall. */
+static void debt_pay_locked(struct varve_db *db, const struct commit_group *group)
+{
+    unsigned debt = atomic_load_explicit(&db->debt_percent, memory_order_relaxed);
+    if (debt == 0 || db->stepped)
+        return;
+    uint64_t share = group->bytes >= db->options.group_bytes
+                         ? 100
+                         : DEBT_SHARE_LEAST + group->bytes * 100 / db->options.group_bytes;
+    uint64_t delay_us = DEBT_DELAY_US_MOST * debt / 100 * share / 100;
+    sleep_us(delay_us);
+    COUNT(db->counters.slowdowns, 1);
+    COUNT(db->counters.slowdown_us, delay_us);
 }
 
 /* A frame could not be written whole: closes the segment behind its last good frame. */
@@ -194,8 +215,10 @@ void commit_group_run_locked(struct varve_db *db, struct commit_group *group)
         return;
     uint64_t began_us = env_mono_us(db->env);
     enum varve_status status = commit_make_room_locked(db, false);
-    if (status == VARVE_OK)
+    if (status == VARVE_OK) {
+        debt_pay_locked(db, group);
         status = memtable_reserve(db->wal.memtable, group->entries, group->entry_bytes);
+    }
     if (status == VARVE_OK)
         status = frame_append_locked(db, group);
     if (status == VARVE_OK && group->sync)

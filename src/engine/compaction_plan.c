@@ -1,107 +1,31 @@
-/*
- * The policy of this version: when level 0 has enough runs, all of them are merged with what they
- * overlap of level 1, which is one run. Taking all of level 0 keeps the inputs neighbours in age.
- */
+/* The way into planning, and what the runner asks of a plan. */
 #include "engine/compaction_plan.h"
 
 #include <stdlib.h>
 
-#define OUTPUT_LEVEL 1u
+#include "engine/compaction_parts.h"
 
-struct key_range {
-    struct varve_slice smallest, largest; /* user keys */
-};
-
-static void range_add(struct key_range *range, const struct table *table)
+const char *compaction_reason_name(enum compaction_reason reason)
 {
-    struct varve_slice smallest = entry_user_key(table_smallest(table));
-    struct varve_slice largest = entry_user_key(table_largest(table));
-    if (range->smallest.data == NULL || varve_slice_compare(smallest, range->smallest) < 0)
-        range->smallest = smallest;
-    if (range->largest.data == NULL || varve_slice_compare(largest, range->largest) > 0)
-        range->largest = largest;
-}
-
-static bool range_overlaps(const struct key_range *range, const struct table *table)
-{
-    return varve_slice_compare(entry_user_key(table_smallest(table)), range->largest) <= 0 &&
-           varve_slice_compare(entry_user_key(table_largest(table)), range->smallest) >= 0;
-}
-
-/* Adds the tables of `run` that overlap `range` (all when NULL) as a source; none, no source. */
-static enum varve_status plan_add(struct compaction_plan *plan, uint32_t level,
-                                  const struct run *run, const struct key_range *range)
-{
-    struct compaction_source *source = &plan->sources[plan->source_count];
-    struct table **tables = calloc(run->table_count, sizeof(struct table *));
-    if (tables == NULL)
-        return status_raise(VARVE_NO_MEMORY);
-    size_t count = 0;
-    for (size_t i = 0; i < run->table_count; i++)
-        if (range == NULL || range_overlaps(range, run->tables[i]))
-            tables[count++] = run->tables[i];
-    if (count == 0) {
-        free(tables);
-        return VARVE_OK;
-    }
-    *source = (struct compaction_source){
-        .level = level, .run = {.id = run->id, .table_count = count, .tables = tables}};
-    plan->source_count++;
-    return VARVE_OK;
-}
-
-/* No source has anything in the range of another, and nothing waits to be dropped. */
-static bool plan_is_move(const struct compaction_plan *plan)
-{
-    for (size_t a = 0; a < plan->source_count; a++) {
-        if (plan->sources[a].level == plan->output_level)
-            return false;
-        struct key_range range = {0};
-        for (size_t t = 0; t < plan->sources[a].run.table_count; t++) {
-            if (plan->sources[a].run.tables[t]->meta.tombstone_count > 0)
-                return false;
-            range_add(&range, plan->sources[a].run.tables[t]);
-        }
-        for (size_t b = a + 1; b < plan->source_count; b++)
-            for (size_t t = 0; t < plan->sources[b].run.table_count; t++)
-                if (range_overlaps(&range, plan->sources[b].run.tables[t]))
-                    return false;
-    }
-    return true;
+    static const char *const names[COMPACTION_REASONS] = {
+        [COMPACTION_LEVEL0] = "level0", [COMPACTION_RUNS] = "runs",   [COMPACTION_SHARE] = "share",
+        [COMPACTION_SIZE] = "size",     [COMPACTION_ASKED] = "asked",
+    };
+    return names[reason];
 }
 
 enum varve_status compaction_plan_make(const struct version *version,
                                        const struct compaction_policy *policy,
                                        struct compaction_plan *ret_plan)
 {
-    const struct level *level0 = &version->levels[0];
-    const struct level *level1 = &version->levels[OUTPUT_LEVEL];
-    struct compaction_plan plan = {.output_level = OUTPUT_LEVEL};
-    struct key_range range = {0};
-    enum varve_status status = VARVE_OK;
-
-    size_t least = policy->everything ? 1 : policy->level0_trigger;
-    if (level0->run_count < least) {
-        *ret_plan = plan;
-        return VARVE_OK;
-    }
-    plan.sources = calloc(level0->run_count + level1->run_count, sizeof *plan.sources);
-    if (plan.sources == NULL)
-        return status_raise(VARVE_NO_MEMORY);
-    for (size_t r = 0; status == VARVE_OK && r < level0->run_count; r++) {
-        status = plan_add(&plan, 0, &level0->runs[r], NULL);
-        for (size_t t = 0; t < level0->runs[r].table_count; t++)
-            range_add(&range, level0->runs[r].tables[t]);
-    }
-    for (size_t r = 0; status == VARVE_OK && r < level1->run_count; r++) {
-        plan.output_run_id = level1->runs[r].id;
-        status = plan_add(&plan, OUTPUT_LEVEL, &level1->runs[r], &range);
-    }
+    struct compaction_plan plan = {0};
+    enum varve_status status = policy->style == VARVE_COMPACTION_LEVELED
+                                   ? compaction_plan_leveled(version, policy, &plan)
+                                   : compaction_plan_tiered(version, policy, &plan);
     if (status != VARVE_OK) {
         compaction_plan_deinit(&plan);
         return status;
     }
-    plan.move = plan_is_move(&plan);
     *ret_plan = plan;
     return VARVE_OK;
 }
@@ -111,15 +35,55 @@ void compaction_plan_deinit(struct compaction_plan *plan)
     for (size_t i = 0; i < plan->source_count; i++)
         free(plan->sources[i].run.tables);
     free(plan->sources);
+    free(plan->cuts);
     *plan = (struct compaction_plan){0};
+}
+
+static bool plan_has(const struct compaction_plan *plan, const struct table *table)
+{
+    for (size_t s = 0; s < plan->source_count; s++)
+        for (size_t t = 0; t < plan->sources[s].run.table_count; t++)
+            if (plan->sources[s].run.tables[t] == table)
+                return true;
+    return false;
 }
 
 bool compaction_older_may_hold(const struct version *version, const struct compaction_plan *plan,
                                struct varve_slice user_key)
 {
-    for (size_t l = plan->output_level + 1; l < VARVE_LEVELS_MAX; l++)
-        for (size_t r = 0; r < version->levels[l].run_count; r++)
-            if (run_find(&version->levels[l].runs[r], user_key) != NULL)
+    for (size_t l = plan->output_level; l < VARVE_LEVELS_MAX; l++) {
+        for (size_t r = 0; r < version->levels[l].run_count; r++) {
+            const struct table *table = run_find(&version->levels[l].runs[r], user_key);
+            if (table != NULL && !plan_has(plan, table))
                 return true;
+        }
+    }
     return false;
+}
+
+/* How far `value` is on the way from `from` to `to`, in percent. */
+static unsigned way_percent(uint64_t value, uint64_t from, uint64_t to)
+{
+    if (value <= from)
+        return 0;
+    return value >= to ? 100 : (unsigned)((value - from) * 100 / (to - from));
+}
+
+unsigned compaction_debt_percent(const struct version *version,
+                                 const struct compaction_policy *policy, size_t level0_stop)
+{
+    unsigned debt =
+        way_percent(version->levels[0].run_count, 2 * policy->level0_trigger, level0_stop);
+    if (policy->style == VARVE_COMPACTION_LEVELED)
+        return debt;
+
+    /* The tiers' share of the last level, with room for what merges of level 0 bring meanwhile. */
+    size_t last = policy->max_levels - 1;
+    uint64_t tiers_bytes = 0;
+    uint64_t due = version_level_bytes(version, last) / 100 * COMPACTION_TIER_SHARE_PERCENT +
+                   2 * policy->level0_trigger * policy->memtable_bytes;
+    for (size_t l = 1; l < last; l++)
+        tiers_bytes += version_level_bytes(version, l);
+    unsigned share_debt = way_percent(tiers_bytes, due, 2 * due);
+    return share_debt > debt ? share_debt : debt;
 }

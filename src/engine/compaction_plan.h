@@ -1,16 +1,46 @@
 /*
  * engine/compaction_plan.h: which tables to merge next. A pure function of a version and a policy:
  * it reads nothing else, so a script can test it.
+ *
+ * Two styles. *Leveled* (O'Neil's tree with fixed ratios, as LevelDB does it): below level 0 each
+ * level is one run, `level_multiplier` times the one above; a table of a level that is too large is
+ * merged with what it overlaps one level down. *Tiered* (default): the last level is one run that
+ * holds most of the data; above it, levels hold several runs, and only when these amount to a fixed
+ * share of the last level they are merged into it, piece by piece, so that each merge rewrites
+ * little that is old. Tables of the tiers are cut where tables of the last level begin, which keeps
+ * the pieces apart.
  */
 #ifndef ENGINE_COMPACTION_PLAN_H
 #define ENGINE_COMPACTION_PLAN_H
 
 #include "engine/version.h"
 
+/* The tiers above the last level may hold so many percent of its bytes. More costs space and reads,
+ * less costs writes: each byte that comes in is written about 2 + 100 / share times. */
+#define COMPACTION_TIER_SHARE_PERCENT 35u
+
 struct compaction_policy {
+    enum varve_compaction style;
     size_t level0_trigger;
-    bool everything; /* asked for by hand: as if every trigger were met */
+    size_t max_levels;
+    size_t level_multiplier;
+    uint64_t memtable_bytes;
+    uint64_t table_bytes;
+    bool everything; /* as if every trigger were met, until all is in the last level */
+    /* Leveled: where the last merge out of each level ended (a user key); empty: at the beginning.
+     */
+    struct varve_slice cursors[VARVE_LEVELS_MAX];
 };
+
+enum compaction_reason {
+    COMPACTION_LEVEL0, /* level 0 has too many runs */
+    COMPACTION_RUNS,   /* a tier has too many runs */
+    COMPACTION_SHARE,  /* the tiers hold too much beside the last level */
+    COMPACTION_SIZE,   /* a level is too large */
+    COMPACTION_ASKED,  /* by hand, or because the store is idle */
+    COMPACTION_REASONS
+};
+const char *compaction_reason_name(enum compaction_reason reason);
 
 /* A part of a run that takes part, in key order. */
 struct compaction_source {
@@ -23,7 +53,14 @@ struct compaction_plan {
     struct compaction_source *sources; /* newest first */
     uint32_t output_level;
     uint64_t output_run_id; /* the run that the outputs join; 0: a new one */
-    bool move;              /* nothing overlaps: the tables only change their level */
+    uint64_t output_bytes;  /* a table is ended behind it */
+    /* Tables also end in front of the first key above one of these (user keys, growing; borrowed
+     * from the version), once they have cut_bytes. */
+    struct varve_slice *cuts;
+    size_t cut_count;
+    uint64_t cut_bytes;
+    bool move; /* nothing overlaps: the tables only change their level */
+    enum compaction_reason reason;
 };
 
 /* Caller frees with compaction_plan_deinit; the version must outlive it. VARVE_NO_MEMORY. */
@@ -35,5 +72,9 @@ void compaction_plan_deinit(struct compaction_plan *plan);
 /* True when a run that is older than the plan's output, and not part of it, may hold the key. */
 bool compaction_older_may_hold(const struct version *version, const struct compaction_plan *plan,
                                struct varve_slice user_key);
+
+/* How far behind merging is: 0 when nothing is due, 100 at the point where writes have to wait. */
+unsigned compaction_debt_percent(const struct version *version,
+                                 const struct compaction_policy *policy, size_t level0_stop);
 
 #endif

@@ -77,7 +77,10 @@ static enum varve_status compaction_merge(struct compaction *compaction)
         .keep = snapshots_keep(&compaction->db->snapshots, &compaction->db->visible),
         .level = compaction->plan.output_level,
         .run_id = compaction->run_id,
-        .table_bytes = compaction->db->options.table_bytes,
+        .table_bytes = compaction->plan.output_bytes,
+        .cuts = compaction->plan.cuts,
+        .cut_count = compaction->plan.cut_count,
+        .cut_bytes = compaction->plan.cut_bytes,
         .older_may_hold = older_may_hold,
         .cancelled = cancelled,
         .context = compaction,
@@ -88,6 +91,32 @@ static enum varve_status compaction_merge(struct compaction *compaction)
         return status;
     status = merge_run(&job, &compaction->edit);
     entry_iterator_free(job.input);
+    return status;
+}
+
+/* Every output is opened and checked, index, filter and all, before anything depends on it. */
+static enum varve_status outputs_verify(struct compaction *compaction)
+{
+    struct varve_db *db = compaction->db;
+    enum varve_status status = VARVE_OK;
+
+    for (size_t i = 0; status == VARVE_OK && i < compaction->edit.added_count; i++) {
+        const struct manifest_table *meta = &compaction->edit.added[i];
+        char path[FILENAME_BYTES_MAX];
+        struct sstable_reader *reader = NULL;
+        struct varve_error error = {0};
+        status = filename_path(path, db->dir, FILE_TABLE, meta->file_id);
+        if (status == VARVE_OK)
+            status = sstable_reader_open(db->env, path, meta->file_id, meta->file_bytes, &reader,
+                                         &error);
+        if (status == VARVE_OK &&
+            sstable_reader_properties(reader)->entry_count != meta->entry_count)
+            status = status_raise(VARVE_CORRUPT);
+        if (status != VARVE_OK)
+            log_write(&db->log, VARVE_LOG_ERROR, "a merge's output %s is not sound: %s", path,
+                      error.text);
+        sstable_reader_free(reader);
+    }
     return status;
 }
 
@@ -134,9 +163,12 @@ static void compaction_account(const struct compaction *compaction, uint64_t beg
     }
     for (size_t i = 0; i < compaction->edit.added_count; i++)
         written += compaction->edit.added[i].file_bytes;
-    COUNT(db->counters.compactions, 1);
-    COUNT(db->counters.compaction_bytes_read, compaction->bytes_read);
-    COUNT(db->counters.compaction_bytes_written, written);
+    struct db_compaction_counters *counters =
+        &db->counters.compactions[compaction->plan.output_level][compaction->plan.reason];
+    COUNT(counters->count, 1);
+    COUNT(counters->bytes_read, compaction->bytes_read);
+    COUNT(counters->bytes_written, written);
+    COUNT(counters->us, now_us - began_us);
     histogram_record(&db->latencies[VARVE_LATENCY_COMPACTION], now_us - began_us);
     log_write(
         &db->log, VARVE_LOG_INFO,
@@ -160,6 +192,8 @@ static enum varve_status compaction_carry_out(struct compaction *compaction)
     } else {
         status = compaction_merge(compaction);
         written = status == VARVE_OK;
+        if (written)
+            status = outputs_verify(compaction);
     }
     if (status == VARVE_OK)
         status = edit_remove_inputs(compaction);
@@ -181,23 +215,49 @@ static void compaction_report(struct varve_db *db, enum varve_status status)
                   varve_status_text(status));
 }
 
+void compaction_policy_fill(struct varve_db *db, bool everything, struct compaction_policy *policy)
+{
+    *policy = (struct compaction_policy){
+        .style = db->options.compaction,
+        .level0_trigger = db->options.level0_trigger,
+        .max_levels = db->options.max_levels,
+        .level_multiplier = db->options.level_multiplier,
+        .memtable_bytes = db->options.memtable_bytes,
+        .table_bytes = db->options.table_bytes,
+        .everything = everything,
+    };
+    for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
+        policy->cursors[l] = buf_slice(&db->compaction_cursors[l]);
+}
+
+/* The next merge out of the same level begins behind this one. Only the merging job reads it. */
+static enum varve_status cursor_advance(struct varve_db *db, const struct compaction_plan *plan)
+{
+    const struct compaction_source *source = &plan->sources[0];
+    if (db->options.compaction != VARVE_COMPACTION_LEVELED || source->level == 0)
+        return VARVE_OK;
+    return buf_assign(
+        &db->compaction_cursors[source->level],
+        entry_user_key(table_largest(source->run.tables[source->run.table_count - 1])));
+}
+
 enum varve_status compaction_once(struct varve_db *db, bool everything, bool *ret_merged)
 {
     uint64_t sequence = 0;
     bool merged = false;
+    struct compaction_policy policy;
     struct view *view = view_slot_acquire(&db->view, &db->visible, &sequence);
     struct compaction compaction = {.db = db, .version = view->version};
-    const struct compaction_policy policy = {
-        .level0_trigger = db->options.level0_trigger,
-        .everything = everything,
-    };
 
+    compaction_policy_fill(db, everything, &policy);
     enum varve_status status = VARVE_OK;
     if (db_state(db) != VARVE_STATE_READ_ONLY)
         status = compaction_plan_make(view->version, &policy, &compaction.plan);
     if (status == VARVE_OK && compaction.plan.source_count > 0) {
         status = compaction_carry_out(&compaction);
         merged = status == VARVE_OK;
+        if (merged)
+            status = cursor_advance(db, &compaction.plan);
     }
     if (status != VARVE_OK)
         compaction_report(db, status);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/compaction_run.h"
 #include "engine/recovery.h"
 #include "engine/recovery_scan.h"
 
@@ -137,6 +138,16 @@ enum varve_status db_manifest_repair(struct varve_db *db)
     return status;
 }
 
+void db_shape_publish(struct varve_db *db, const struct view *view)
+{
+    struct compaction_policy policy;
+    compaction_policy_fill(db, false, &policy);
+    atomic_store(&db->waiting_memtables, view->waiting_count);
+    atomic_store(&db->level0_runs, view->version->levels[0].run_count);
+    atomic_store(&db->debt_percent,
+                 compaction_debt_percent(view->version, &policy, db->options.level0_stop));
+}
+
 enum varve_status db_install(struct varve_db *db, struct manifest_edit *edit,
                              struct memtable *active, struct memtable *flushed)
 {
@@ -158,8 +169,7 @@ enum varve_status db_install(struct varve_db *db, struct manifest_edit *edit,
     }
     if (status == VARVE_OK) {
         version = NULL; /* the manifest's now */
-        atomic_store(&db->waiting_memtables, view->waiting_count);
-        atomic_store(&db->level0_runs, view->version->levels[0].run_count);
+        db_shape_publish(db, view);
         before = view_slot_replace(&db->view, view);
         view = NULL;
     }
@@ -269,6 +279,8 @@ static void db_free(struct varve_db *db)
     thread_pool_free(db->pool);
     view_slot_deinit(&db->view);
     manifest_deinit(&db->manifest);
+    for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
+        buf_deinit(&db->compaction_cursors[l]);
     table_cache_free(db->tables);
     block_cache_free(db->blocks);
     memtable_pool_free(db->memtables);

@@ -13,6 +13,7 @@
 #include "engine/background.h"
 #include "engine/block_cache.h"
 #include "engine/commit.h"
+#include "engine/compaction_plan.h"
 #include "engine/manifest.h"
 #include "engine/memtable.h"
 #include "engine/snapshot.h"
@@ -29,8 +30,11 @@ struct db_counters {
     _Atomic uint64_t puts, deletes, gets, gets_found, seeks, batches, user_write_bytes;
     _Atomic uint64_t wal_bytes, wal_groups, wal_syncs, wal_segments_recycled;
     _Atomic uint64_t flushes, flush_bytes;
-    _Atomic uint64_t compactions, compaction_bytes_read, compaction_bytes_written, trivial_moves;
-    _Atomic uint64_t stalls, stall_us;
+    struct db_compaction_counters {
+        _Atomic uint64_t count, bytes_read, bytes_written, us;
+    } compactions[VARVE_LEVELS_MAX][COMPACTION_REASONS]; /* by output level */
+    _Atomic uint64_t trivial_moves;
+    _Atomic uint64_t stalls, stall_us, slowdowns, slowdown_us;
     _Atomic uint64_t bloom_checks, bloom_useful, bloom_false_positives;
     _Atomic uint64_t iterators;
 };
@@ -73,6 +77,9 @@ struct varve_db {
 
     /* Of the view in force, for the committer. */
     _Atomic size_t waiting_memtables, level0_runs;
+    _Atomic unsigned debt_percent;
+
+    struct buf compaction_cursors[VARVE_LEVELS_MAX]; /* the merging job's alone */
 
     struct db_counters counters;
     struct histogram latencies[VARVE_LATENCY_COUNT];
@@ -129,6 +136,9 @@ static inline enum varve_state db_state(struct varve_db *db)
  * db_manifest_repair succeeds; the store's state is already the worse one. */
 MUST_CHECK enum varve_status db_install(struct varve_db *db, struct manifest_edit *edit,
                                         struct memtable *active, struct memtable *flushed);
+
+/* What the committer needs to know of a view that comes into force. */
+void db_shape_publish(struct varve_db *db, const struct view *view);
 
 /* Settles an edit whose outcome is not known, by a new manifest without it. OK when there is none.
  */

@@ -17,6 +17,7 @@ struct merge_output {
     struct manifest_edit *edit;
     struct sstable_writer *writer; /* the open table, NULL between tables */
     uint64_t file_id;
+    size_t next_cut; /* the first cut at or above the last key */
 };
 
 static void output_remove_file(struct varve_db *db, uint64_t file_id)
@@ -129,14 +130,30 @@ static enum varve_status entry_is_needed(const struct merge_job *job, struct mer
     return VARVE_OK;
 }
 
+/* Whether the open table ends in front of `user_key`, the first entry of which comes now. */
+static bool output_is_full(struct merge_output *output, struct varve_slice user_key)
+{
+    const struct merge_job *job = output->job;
+    bool passed_cut = false;
+
+    while (output->next_cut < job->cut_count &&
+           varve_slice_compare(user_key, job->cuts[output->next_cut]) > 0) {
+        output->next_cut++;
+        passed_cut = true;
+    }
+    if (output->writer == NULL)
+        return false;
+    uint64_t bytes = sstable_writer_bytes(output->writer);
+    return bytes >= job->table_bytes || (passed_cut && bytes >= job->cut_bytes);
+}
+
 static enum varve_status merge_step(struct merge_output *output, struct merge_key_state *state)
 {
     const struct merge_job *job = output->job;
     bool new_key = false, needed = false;
     enum varve_status status = entry_is_needed(job, state, &new_key, &needed);
 
-    if (status == VARVE_OK && new_key && output->writer != NULL &&
-        sstable_writer_bytes(output->writer) >= job->table_bytes)
+    if (status == VARVE_OK && new_key && output_is_full(output, entry_user_key(job->input->key)))
         status = output_end(output);
     if (status == VARVE_OK && needed && output->writer == NULL)
         status = output_begin(output);

@@ -19,6 +19,11 @@ struct merge_job {
     uint32_t level;
     uint64_t run_id;
     uint64_t table_bytes; /* a table is ended behind it; UINT64_MAX: one table */
+    /* Tables also end in front of the first key above one of these (user keys, growing), once they
+     * have cut_bytes. */
+    const struct varve_slice *cuts;
+    size_t cut_count;
+    uint64_t cut_bytes;
     uint64_t time_min_ms, time_max_ms;
     /* Can an older run outside the inputs hold this key? NULL: yes, always. */
     bool (*older_may_hold)(void *context, struct varve_slice user_key);

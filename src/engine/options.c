@@ -65,6 +65,10 @@ enum varve_status varve_options_check(const struct varve_options *options,
         return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
                          "option level0_stop is %zu; it takes more than level0_trigger (%zu)",
                          options->level0_stop, options->level0_trigger);
+    if (options->compaction != VARVE_COMPACTION_TIERED &&
+        options->compaction != VARVE_COMPACTION_LEVELED)
+        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                         "option compaction has the unknown value %d", (int)options->compaction);
     switch (options->recovery_mode) {
     case VARVE_RECOVERY_TAIL:
     case VARVE_RECOVERY_STRICT:

@@ -268,7 +268,7 @@ static enum varve_status state_commit(struct recovery *recovery)
     db->wal.marked_offset = db->wal.writer.synced_offset;
     atomic_store(&db->visible, db->wal.last_sequence);
     (void)view_slot_replace(&db->view, view);
-    atomic_store(&db->level0_runs, view->version->levels[0].run_count);
+    db_shape_publish(db, view);
     return VARVE_OK;
 }
 

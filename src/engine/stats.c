@@ -35,12 +35,19 @@ static void counters_read(struct varve_db *db, struct varve_stats *stats)
     stats->wal_segments_recycled = READ(c->wal_segments_recycled);
     stats->flushes = READ(c->flushes);
     stats->flush_bytes = READ(c->flush_bytes);
-    stats->compactions = READ(c->compactions);
-    stats->compaction_bytes_read = READ(c->compaction_bytes_read);
-    stats->compaction_bytes_written = READ(c->compaction_bytes_written);
+    for (size_t l = 0; l < VARVE_LEVELS_MAX; l++) {
+        for (size_t r = 0; r < COMPACTION_REASONS; r++) {
+            const struct db_compaction_counters *counters = &c->compactions[l][r];
+            stats->compactions += READ(counters->count);
+            stats->compaction_bytes_read += READ(counters->bytes_read);
+            stats->compaction_bytes_written += READ(counters->bytes_written);
+        }
+    }
     stats->trivial_moves = READ(c->trivial_moves);
     stats->stalls = READ(c->stalls);
     stats->stall_us = READ(c->stall_us);
+    stats->slowdowns = READ(c->slowdowns);
+    stats->slowdown_us = READ(c->slowdown_us);
     stats->bloom_checks = READ(c->bloom_checks);
     stats->bloom_useful = READ(c->bloom_useful);
     stats->bloom_false_positives = READ(c->bloom_false_positives);
@@ -104,6 +111,7 @@ void varve_stats_read(struct varve_db *db, struct varve_stats *ret_stats)
     counters_read(db, &stats);
     log_read(db, &stats);
     cache_read(db, &stats);
+    stats.debt_percent = atomic_load(&db->debt_percent);
     stats.snapshots = snapshots_count(&db->snapshots);
     mutex_lock(&db->state_mu.lock);
     stats.state = db_state(db);

@@ -152,3 +152,11 @@ void rwlock_write_unlock(struct rwlock *lock)
 {
     must(pthread_rwlock_unlock(&lock->lock));
 }
+
+void sleep_us(uint64_t us)
+{
+    struct timespec rest = {.tv_sec = (time_t)(us / 1000000),
+                            .tv_nsec = (long)(us % 1000000 * 1000)};
+    while (clock_nanosleep(CLOCK_MONOTONIC, 0, &rest, &rest) == EINTR)
+        ;
+}

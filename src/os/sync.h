@@ -44,4 +44,7 @@ void rwlock_read_unlock(struct rwlock *lock);
 void rwlock_write_lock(struct rwlock *lock);
 void rwlock_write_unlock(struct rwlock *lock);
 
+/* On the monotonic clock. */
+void sleep_us(uint64_t us);
+
 #endif

@@ -1,0 +1,218 @@
+/*
+ * Pieces are found by a sweep: the tables of both levels in the order of their smallest keys; a
+ * piece ends where the next table begins behind everything so far.
+ */
+#include "engine/compaction_parts.h"
+
+#include <stdlib.h>
+
+void key_range_add(struct key_range *range, const struct table *table)
+{
+    struct varve_slice smallest = entry_user_key(table_smallest(table));
+    struct varve_slice largest = entry_user_key(table_largest(table));
+    if (range->smallest.data == NULL || varve_slice_compare(smallest, range->smallest) < 0)
+        range->smallest = smallest;
+    if (range->largest.data == NULL || varve_slice_compare(largest, range->largest) > 0)
+        range->largest = largest;
+}
+
+bool key_range_overlaps(const struct key_range *range, const struct table *table)
+{
+    return range->smallest.data != NULL &&
+           varve_slice_compare(entry_user_key(table_smallest(table)), range->largest) <= 0 &&
+           varve_slice_compare(entry_user_key(table_largest(table)), range->smallest) >= 0;
+}
+
+struct span {
+    const struct table *table;
+    bool upper;
+};
+
+static int span_compare(const void *a, const void *b)
+{
+    const struct span *x = a, *y = b;
+    return varve_slice_compare(entry_user_key(table_smallest(x->table)),
+                               entry_user_key(table_smallest(y->table)));
+}
+
+static size_t level_table_count(const struct version *version, size_t level)
+{
+    size_t count = 0;
+    for (size_t r = 0; level < VARVE_LEVELS_MAX && r < version->levels[level].run_count; r++)
+        count += version->levels[level].runs[r].table_count;
+    return count;
+}
+
+static size_t spans_fill(const struct version *version, size_t level, bool upper,
+                         struct span *spans)
+{
+    size_t count = 0;
+    for (size_t r = 0; level < VARVE_LEVELS_MAX && r < version->levels[level].run_count; r++)
+        for (size_t t = 0; t < version->levels[level].runs[r].table_count; t++)
+            spans[count++] =
+                (struct span){.table = version->levels[level].runs[r].tables[t], .upper = upper};
+    return count;
+}
+
+static void piece_add(struct piece *piece, const struct span *span)
+{
+    key_range_add(&piece->range, span->table);
+    if (!span->upper) {
+        piece->lower_bytes += span->table->meta.file_bytes;
+        return;
+    }
+    piece->upper_bytes += span->table->meta.file_bytes;
+    piece->upper_tables++;
+}
+
+/* Runs of the upper level that take part: no key of the piece has more tables over it. */
+static size_t piece_depth(const struct version *version, size_t upper, const struct piece *piece)
+{
+    size_t depth = 0;
+    for (size_t r = 0; r < version->levels[upper].run_count; r++) {
+        const struct run *run = &version->levels[upper].runs[r];
+        bool takes_part = false;
+        for (size_t t = 0; !takes_part && t < run->table_count; t++)
+            takes_part = key_range_overlaps(&piece->range, run->tables[t]);
+        depth += takes_part;
+    }
+    return depth;
+}
+
+static void piece_tell(const struct version *version, size_t upper, struct piece *piece,
+                       piece_fn each, void *context)
+{
+    if (piece->upper_tables == 0)
+        return;
+    piece->upper_depth = piece_depth(version, upper, piece);
+    each(context, piece);
+}
+
+enum varve_status pieces_walk(const struct version *version, size_t upper, size_t lower,
+                              piece_fn each, void *context)
+{
+    size_t count = level_table_count(version, upper) + level_table_count(version, lower);
+    struct piece piece = {0};
+
+    if (count == 0)
+        return VARVE_OK;
+    struct span *spans = calloc(count, sizeof *spans);
+    if (spans == NULL)
+        return status_raise(VARVE_NO_MEMORY);
+    size_t filled = spans_fill(version, upper, true, spans);
+    filled += spans_fill(version, lower, false, spans + filled);
+    qsort(spans, filled, sizeof *spans, span_compare);
+    for (size_t i = 0; i < filled; i++) {
+        if (piece.range.smallest.data != NULL &&
+            !key_range_overlaps(&piece.range, spans[i].table)) {
+            piece_tell(version, upper, &piece, each, context);
+            piece = (struct piece){0};
+        }
+        piece_add(&piece, &spans[i]);
+    }
+    piece_tell(version, upper, &piece, each, context);
+    free(spans);
+    return VARVE_OK;
+}
+
+static enum varve_status plan_add_run(struct compaction_plan *plan, size_t level,
+                                      const struct run *run, const struct key_range *range)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < run->table_count; i++)
+        count += range == NULL || key_range_overlaps(range, run->tables[i]);
+    if (count == 0)
+        return VARVE_OK;
+    struct table **tables = calloc(count, sizeof(struct table *));
+    if (tables == NULL)
+        return status_raise(VARVE_NO_MEMORY);
+    count = 0;
+    for (size_t i = 0; i < run->table_count; i++)
+        if (range == NULL || key_range_overlaps(range, run->tables[i]))
+            tables[count++] = run->tables[i];
+    plan->sources[plan->source_count++] = (struct compaction_source){
+        .level = (uint32_t)level,
+        .run = {.id = run->id, .table_count = count, .tables = tables},
+    };
+    return VARVE_OK;
+}
+
+enum varve_status plan_add_level(struct compaction_plan *plan, const struct version *version,
+                                 size_t level, const struct key_range *range)
+{
+    const struct level *from = &version->levels[level];
+    if (from->run_count == 0)
+        return VARVE_OK;
+    struct compaction_source *sources =
+        realloc(plan->sources, (plan->source_count + from->run_count) * sizeof *sources);
+    if (sources == NULL)
+        return status_raise(VARVE_NO_MEMORY);
+    plan->sources = sources;
+    enum varve_status status = VARVE_OK;
+    for (size_t r = 0; status == VARVE_OK && r < from->run_count; r++)
+        status = plan_add_run(plan, level, &from->runs[r], range);
+    return status;
+}
+
+enum varve_status plan_cut_at_level(struct compaction_plan *plan, const struct version *version,
+                                    size_t level)
+{
+    size_t count = level_table_count(version, level);
+    if (count == 0)
+        return VARVE_OK;
+    plan->cuts = calloc(count, sizeof *plan->cuts);
+    if (plan->cuts == NULL)
+        return status_raise(VARVE_NO_MEMORY);
+    /* The last level is one run, so its tables are in key order. */
+    const struct run *run = &version->levels[level].runs[0];
+    for (size_t t = 0; t < run->table_count; t++)
+        plan->cuts[plan->cut_count++] = entry_user_key(table_largest(run->tables[t]));
+    return VARVE_OK;
+}
+
+struct key_range plan_range(const struct compaction_plan *plan)
+{
+    struct key_range range = {0};
+    for (size_t s = 0; s < plan->source_count; s++)
+        for (size_t t = 0; t < plan->sources[s].run.table_count; t++)
+            key_range_add(&range, plan->sources[s].run.tables[t]);
+    return range;
+}
+
+uint64_t plan_bytes(const struct compaction_plan *plan)
+{
+    uint64_t bytes = 0;
+    for (size_t s = 0; s < plan->source_count; s++)
+        for (size_t t = 0; t < plan->sources[s].run.table_count; t++)
+            bytes += plan->sources[s].run.tables[t]->meta.file_bytes;
+    return bytes;
+}
+
+bool plan_is_disjoint(const struct compaction_plan *plan)
+{
+    for (size_t a = 0; a < plan->source_count; a++) {
+        struct key_range range = {0};
+        for (size_t t = 0; t < plan->sources[a].run.table_count; t++) {
+            if (plan->sources[a].run.tables[t]->meta.tombstone_count > 0)
+                return false;
+            key_range_add(&range, plan->sources[a].run.tables[t]);
+        }
+        for (size_t b = a + 1; b < plan->source_count; b++)
+            for (size_t t = 0; t < plan->sources[b].run.table_count; t++)
+                if (key_range_overlaps(&range, plan->sources[b].run.tables[t]))
+                    return false;
+    }
+    return true;
+}
+
+uint64_t level_run_to_join(const struct version *version, size_t level,
+                           const struct key_range *range)
+{
+    const struct level *to = &version->levels[level];
+    if (to->run_count == 0)
+        return 0;
+    for (size_t t = 0; t < to->runs[0].table_count; t++)
+        if (key_range_overlaps(range, to->runs[0].tables[t]))
+            return 0;
+    return to->runs[0].id;
+}

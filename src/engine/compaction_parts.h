@@ -1,0 +1,60 @@
+/*
+ * engine/compaction_parts.h: what the two styles of planning share: ranges, pieces of a version
+ * that overlap nothing else, and the making of a plan. Pure.
+ */
+#ifndef ENGINE_COMPACTION_PARTS_H
+#define ENGINE_COMPACTION_PARTS_H
+
+#include "engine/compaction_plan.h"
+
+/* User keys, both ends included. data NULL: empty. */
+struct key_range {
+    struct varve_slice smallest, largest;
+};
+void key_range_add(struct key_range *range, const struct table *table);
+bool key_range_overlaps(const struct key_range *range, const struct table *table);
+
+/* Tables of an upper and a lower level that overlap each other, directly or through others, and
+ * nothing else of the two levels. */
+struct piece {
+    struct key_range range;
+    uint64_t upper_bytes, lower_bytes;
+    size_t upper_tables;
+    size_t upper_depth; /* most tables of the upper level over one key, or a little more */
+};
+typedef void (*piece_fn)(void *context, const struct piece *piece);
+
+/* Calls `each` for every piece with tables of `upper`, in key order. `lower` may be
+ * VARVE_LEVELS_MAX: none. VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status pieces_walk(const struct version *version, size_t upper, size_t lower,
+                                         piece_fn each, void *context);
+
+/* Adds, newest first, the parts of a level's runs that overlap `range` (NULL: all).
+ * VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status plan_add_level(struct compaction_plan *plan,
+                                            const struct version *version, size_t level,
+                                            const struct key_range *range);
+/* Cuts in front of the tables of `level`. VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status plan_cut_at_level(struct compaction_plan *plan,
+                                               const struct version *version, size_t level);
+struct key_range plan_range(const struct compaction_plan *plan);
+uint64_t plan_bytes(const struct compaction_plan *plan);
+
+/* No two sources overlap, and there is nothing to drop. */
+bool plan_is_disjoint(const struct compaction_plan *plan);
+
+/* The newest run of `level` if it has no table in `range`, else 0 (a new one). */
+uint64_t level_run_to_join(const struct version *version, size_t level,
+                           const struct key_range *range);
+
+/* The styles. As compaction_plan_make. */
+MUST_CHECK enum varve_status compaction_plan_tiered(const struct version *version,
+                                                    const struct compaction_policy *policy,
+                                                    struct compaction_plan *plan);
+MUST_CHECK enum varve_status compaction_plan_leveled(const struct version *version,
+                                                     const struct compaction_policy *policy,
+                                                     struct compaction_plan *plan);
+/* What a level of the leveled style may hold. */
+uint64_t compaction_level_target(const struct compaction_policy *policy, size_t level);
+
+#endif
