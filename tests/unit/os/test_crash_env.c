@@ -191,14 +191,18 @@ START_TEST(unsynced_size_is_apart_from_content)
     struct env_file *file = create("/d/a");
     write_fill(file, SECTOR, 'u', SECTOR);
     write_fill(file, 2 * SECTOR, 'v', SECTOR);
+    write_fill(file, 0, 'w', SECTOR);
     struct buf content = {0};
     bool zeros_seen = false, short_seen = false, middle_seen = false, all_seen = false;
+    bool later_seen = false; /* the last change without the first ones */
     for (uint64_t seed = 0; seed < IMAGES; seed++) {
         struct crash_env *image = crash_env_cut(crash, seed, CRASH_CUT_RANDOM);
         ck_assert(image_read(image, "/d/a", &content));
         ck_assert(content.size >= SECTOR && content.size % SECTOR == 0);
         ck_assert_uint_le(content.size, 3 * SECTOR);
-        ck_assert(is_filled(content.data, 's', SECTOR));
+        bool is_later = content.data[0] == 'w';
+        ck_assert(is_filled(content.data, is_later ? 'w' : 's', SECTOR));
+        later_seen |= is_later && content.size == SECTOR;
         short_seen |= content.size == SECTOR;
         middle_seen |= content.size == 2 * SECTOR;
         if (content.size >= 2 * SECTOR) {
@@ -209,7 +213,7 @@ START_TEST(unsynced_size_is_apart_from_content)
         all_seen |= content.size == 3 * SECTOR && content.data[2 * SECTOR] == 'v';
         crash_env_free(image);
     }
-    ck_assert(zeros_seen && short_seen && middle_seen && all_seen);
+    ck_assert(zeros_seen && short_seen && middle_seen && all_seen && later_seen);
     buf_deinit(&content);
     must_ok(env_file_close(file));
 }
@@ -361,6 +365,49 @@ START_TEST(changes_of_a_name_keep_their_order)
     }
     ck_assert(seen[0] > 0 && seen[1] > 0 && seen[2] > 0);
     buf_deinit(&content);
+}
+END_TEST
+
+/* No later name without the earlier ones: the file is always under exactly one. */
+START_TEST(renames_in_a_row_keep_their_order)
+{
+    make_durable("/d/a", 'a', 1);
+    must_ok(env_rename(env, "/d/a", "/d/b"));
+    must_ok(env_rename(env, "/d/b", "/d/c"));
+    unsigned seen[3] = {0};
+    for (uint64_t seed = 0; seed < IMAGES; seed++) {
+        struct crash_env *image = crash_env_cut(crash, seed, CRASH_CUT_RANDOM);
+        unsigned a = image_has(image, "/d/a");
+        unsigned b = image_has(image, "/d/b");
+        unsigned c = image_has(image, "/d/c");
+        ck_assert_uint_eq(a + b + c, 1);
+        seen[0] += a;
+        seen[1] += b;
+        seen[2] += c;
+        crash_env_free(image);
+    }
+    ck_assert(seen[0] > 0 && seen[1] > 0 && seen[2] > 0);
+}
+END_TEST
+
+/* An image is all durable, and loses again only what is changed in it. */
+START_TEST(image_can_be_cut_again)
+{
+    struct env_file *file = create("/d/a");
+    write_fill(file, 0, 'a', 3 * SECTOR);
+    must_ok(env_file_close(file));
+    struct crash_env *image = crash_env_cut(crash, 0, CRASH_CUT_ALL);
+    must_ok(env_open(crash_env_env(image), "/d/a", ENV_OPEN_WRITE, &file));
+    write_fill(file, SECTOR, 'b', SECTOR);
+    must_ok(env_file_close(file));
+    struct crash_env *second = crash_env_cut(image, 0, CRASH_CUT_NONE);
+    struct buf content = {0};
+    ck_assert(image_read(second, "/d/a", &content));
+    ck_assert_uint_eq(content.size, 3 * SECTOR);
+    ck_assert(is_filled(content.data, 'a', 3 * SECTOR));
+    buf_deinit(&content);
+    crash_env_free(second);
+    crash_env_free(image);
 }
 END_TEST
 
@@ -565,6 +612,8 @@ static Suite *crash_env_suite(void)
     tcase_add_test(tcase, rename_is_either_or);
     tcase_add_test(tcase, rename_across_directories_is_one_change);
     tcase_add_test(tcase, changes_of_a_name_keep_their_order);
+    tcase_add_test(tcase, renames_in_a_row_keep_their_order);
+    tcase_add_test(tcase, image_can_be_cut_again);
     tcase_add_test(tcase, equal_seeds_give_equal_images);
     tcase_add_test(tcase, power_goes_after_operation_k);
     tcase_add_test(tcase, operation_in_flight_may_have_happened);
