@@ -76,7 +76,10 @@ build() {
     shift 2
     if [ "$(cat "$directory/run-options" 2>/dev/null)" != "$compiler $*" ]; then
         rm -rf "$directory"
-        CC=$compiler meson setup "$directory" "$@" || return 1
+        said=$(CC=$compiler meson setup "$directory" "$@" 2>&1) || {
+            echo "$said"
+            return 1
+        }
         echo "$compiler $*" >"$directory/run-options"
     fi
     ninja -C "$directory" --quiet

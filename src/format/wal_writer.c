@@ -190,10 +190,10 @@ out:
 
 enum varve_status wal_writer_sync(struct wal_writer *writer)
 {
-    assert(!writer->damaged);
+    assert(!writer->sync_failed);
     enum varve_status status = env_file_sync(writer->file);
     if (status != VARVE_OK) {
-        writer->damaged = true;
+        writer->damaged = writer->sync_failed = true;
         return status;
     }
     writer->synced_offset = writer->offset;

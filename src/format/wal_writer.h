@@ -20,7 +20,8 @@ struct wal_writer {
     uint64_t written_until; /* blocks up to here exist: zeros or old frames */
     uint64_t synced_offset; /* all before it is surely on stable storage */
     uint64_t zero_step_bytes;
-    bool damaged;     /* a write failed behind `offset`: only close it */
+    bool damaged;     /* a write or sync failed: no frame may follow */
+    bool sync_failed; /* what is on stable storage is not known: only close it */
     struct buf frame; /* in the making */
     uint32_t batch_count;
 };
@@ -42,7 +43,8 @@ MUST_CHECK enum varve_status wal_writer_begin(struct wal_writer *writer, uint64_
 MUST_CHECK enum varve_status wal_writer_add(struct wal_writer *writer, struct varve_slice batch);
 MUST_CHECK enum varve_status wal_writer_commit(struct wal_writer *writer);
 
-/* All frames written so far reach stable storage. Never call it again after a failure. */
+/* All frames written so far reach stable storage; also on a writer that a write has damaged: the
+ * frames before stay good. Never call it again after a failure. */
 MUST_CHECK enum varve_status wal_writer_sync(struct wal_writer *writer);
 
 #endif

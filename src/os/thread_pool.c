@@ -3,8 +3,8 @@
  * fewer than workers - 1 run, so one worker is always free for the next urgent job.
  *
  * Wake-ups: each submission signals once. A worker that finds only patient jobs beyond their limit
- * sleeps on; that loses nothing, as whoever ends a patient job looks at the queues again itself.
- * While the pool ends, each finished job wakes all, so that the sleepers see the queues empty.
+ * sleeps on, or while the pool ends, goes; that loses nothing, as whoever ends a job looks at the
+ * queues again itself.
  */
 #include "os/thread_pool.h"
 
@@ -85,8 +85,6 @@ static void pool_run_locked(struct thread_pool *pool, struct thread_job *job)
     job->run(job);
     mutex_lock(&pool->mu.lock);
     pool->mu.patient_running -= patient;
-    if (pool->mu.stopping)
-        cond_broadcast(&pool->mu.wake);
 }
 
 static void *worker_main(void *context)
@@ -98,7 +96,7 @@ static void *worker_main(void *context)
         struct thread_job *job = pool_take_locked(pool);
         if (job != NULL)
             pool_run_locked(pool, job);
-        else if (pool->mu.stopping && pool->mu.patient.first == NULL)
+        else if (pool->mu.stopping)
             break;
         else
             cond_wait(&pool->mu.wake, &pool->mu.lock);

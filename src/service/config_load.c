@@ -34,13 +34,26 @@ struct file_reader {
     bool seen[CONFIG_FIELD_COUNT];
 };
 
-/* Lower case with '_', cut if too long: then it is no setting's name. */
-static void setting_name(const char *text, size_t size, char *ret_name)
+/* --log-level as log_level; cut if too long, then it is no setting's name. */
+static void flag_setting_name(const char *text, size_t size, char *ret_name)
 {
     if (size >= NAME_BYTES)
         size = NAME_BYTES - 1;
     for (size_t i = 0; i < size; i++)
         ret_name[i] = (char)(text[i] == '-' ? '_' : text[i]);
+    ret_name[size] = '\0';
+}
+
+/* VARVE_LOG_LEVEL as log_level; anything but upper case is no setting's name. */
+static void variable_setting_name(const char *text, size_t size, char *ret_name)
+{
+    if (size >= NAME_BYTES)
+        size = NAME_BYTES - 1;
+    for (size_t i = 0; i < size; i++) {
+        char c = text[i];
+        bool fits = (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+        ret_name[i] = (char)(!fits ? '?' : c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    }
     ret_name[size] = '\0';
 }
 
@@ -121,18 +134,6 @@ static enum varve_status load_file(struct loader *loader)
 
 /* ---- environment ---- */
 
-/* VARVE_LOG_LEVEL as log_level; anything but upper case is no setting's name. */
-static void variable_setting_name(const char *text, size_t size, char *ret_name)
-{
-    setting_name(text, size, ret_name);
-    for (char *at = ret_name; *at != '\0'; at++) {
-        if (*at >= 'a' && *at <= 'z')
-            *at = '?';
-        else if (*at >= 'A' && *at <= 'Z')
-            *at = (char)(*at - 'A' + 'a');
-    }
-}
-
 static enum varve_status load_variable(struct loader *loader, const char *variable)
 {
     char name[NAME_BYTES], reason[CONFIG_REASON_BYTES];
@@ -197,7 +198,7 @@ static enum varve_status read_flag(struct loader *loader, int count, char *const
     struct flag flag = {.text = text, .text_size = strcspn(text, "=")};
     if (strncmp(text, "--", 2) != 0)
         return refuse(loader, "", text, strlen(text), "an argument that is no flag");
-    setting_name(text + 2, flag.text_size - 2, flag.name);
+    flag_setting_name(text + 2, flag.text_size - 2, flag.name);
     if (text[flag.text_size] == '=')
         flag.value = text + flag.text_size + 1;
 

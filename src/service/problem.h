@@ -28,7 +28,7 @@
     X(METHOD_NOT_ALLOWED, "method_not_allowed", 405, false, 0, "The method is not allowed here")   \
     X(NOT_ACCEPTABLE, "not_acceptable", 406, false, 0, "No representation satisfies Accept")       \
     X(CONFLICT, "conflict", 409, false, 0, "It exists already")                                    \
-    X(LENGTH_REQUIRED, "length_required", 411, true, 0, "The body's length is not known")          \
+    X(LENGTH_REQUIRED, "length_required", 411, false, 0, "The body's length is not known")         \
     X(PRECONDITION_FAILED, "precondition_failed", 412, false, 0, "A condition does not hold")      \
     X(BODY_TOO_LARGE, "body_too_large", 413, true, 0, "The body is too large")                     \
     X(VALUE_TOO_LARGE, "value_too_large", 413, true, 0, "The value is too large")                  \

@@ -186,8 +186,11 @@ uint64_t http_answer_revision(const struct http_answer *answer)
     if (!at)
         return 0;
     at += sizeof member - 1;
+    const char *end = answer->body + answer->body_bytes;
     uint64_t number = 0;
-    for (; at < answer->body + answer->body_bytes && *at >= '0' && *at <= '9'; at++)
+    while (at < end && *at == ' ')
+        at++;
+    for (; at < end && *at >= '0' && *at <= '9'; at++)
         number = number * 10 + (uint64_t)(*at - '0');
     return number;
 }

@@ -5,10 +5,8 @@
  */
 #include "crash_env.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "crash_fs.h"
 #include "must.h"
@@ -571,35 +569,10 @@ void crash_env_each_file(struct crash_env *crash, crash_env_file_fn each, void *
     mutex_unlock(&crash->mu.lock);
 }
 
-static void dump_path(char ret[CRASH_PATH_BYTES_MAX], const char *directory, const char *path)
-{
-    int length = snprintf(ret, CRASH_PATH_BYTES_MAX, "%s%s", directory, path);
-    must(length > 0 && length < CRASH_PATH_BYTES_MAX);
-}
-
-static void dump_file(void *context, const char *path, struct varve_slice content)
-{
-    char real[CRASH_PATH_BYTES_MAX];
-    dump_path(real, context, path);
-    FILE *file = fopen(real, "wb");
-    must(file != NULL);
-    must(content.size == 0 || fwrite(content.data, 1, content.size, file) == content.size);
-    must(fclose(file) == 0);
-}
-
-static void dump_dir(void *context, const char *path)
-{
-    char real[CRASH_PATH_BYTES_MAX];
-    dump_path(real, context, path);
-    must(mkdir(real, 0700) == 0);
-}
-
 void crash_env_dump(struct crash_env *crash, const char *directory)
 {
-    struct crash_walk walk = {
-        .each_file = dump_file, .each_dir = dump_dir, .context = (void *)directory};
     mutex_lock(&crash->mu.lock);
-    crash_fs_walk(&crash->mu.fs, &walk);
+    crash_fs_dump(&crash->mu.fs, directory);
     mutex_unlock(&crash->mu.lock);
 }
 

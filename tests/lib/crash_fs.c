@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "must.h"
 
@@ -355,4 +356,34 @@ static void walk_dir(const struct crash_walk *walk, const struct crash_inode *di
 void crash_fs_walk(const struct crash_fs *fs, const struct crash_walk *walk)
 {
     walk_dir(walk, fs->root, "");
+}
+
+static void dump_path(char ret[CRASH_PATH_BYTES_MAX], const char *directory, const char *path)
+{
+    int length = snprintf(ret, CRASH_PATH_BYTES_MAX, "%s%s", directory, path);
+    must(length > 0 && length < CRASH_PATH_BYTES_MAX);
+}
+
+static void dump_file(void *context, const char *path, struct varve_slice content)
+{
+    char real[CRASH_PATH_BYTES_MAX];
+    dump_path(real, context, path);
+    FILE *file = fopen(real, "wb");
+    must(file != NULL);
+    must(content.size == 0 || fwrite(content.data, 1, content.size, file) == content.size);
+    must(fclose(file) == 0);
+}
+
+static void dump_dir(void *context, const char *path)
+{
+    char real[CRASH_PATH_BYTES_MAX];
+    dump_path(real, context, path);
+    must(mkdir(real, 0700) == 0);
+}
+
+void crash_fs_dump(const struct crash_fs *fs, const char *directory)
+{
+    struct crash_walk walk = {
+        .each_file = dump_file, .each_dir = dump_dir, .context = (void *)directory};
+    crash_fs_walk(fs, &walk);
 }

@@ -116,6 +116,9 @@ struct crash_walk {
 };
 void crash_fs_walk(const struct crash_fs *fs, const struct crash_walk *walk);
 
+/* As crash_env_dump. */
+void crash_fs_dump(const struct crash_fs *fs, const char *directory);
+
 /* Whether both change one name of one directory. */
 bool crash_name_op_touches(const struct crash_name_op *op, const struct crash_name_op *other);
 

@@ -1,3 +1,4 @@
+/* The small files are made by the writers themselves, so they follow the format as it grows. */
 #include "small_files.h"
 
 #include <stdio.h>

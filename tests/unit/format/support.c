@@ -1,3 +1,4 @@
+/* Failures of what a test stands on are failures of the test. */
 #include "support.h"
 
 #include <stdio.h>

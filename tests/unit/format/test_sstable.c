@@ -235,7 +235,7 @@ START_TEST(against_an_array)
 }
 END_TEST
 
-START_TEST(properties)
+START_TEST(properties_tell)
 {
     struct fixture f;
     fixture_init(&f);
@@ -334,23 +334,89 @@ START_TEST(separators)
 }
 END_TEST
 
-/* A table with versions of one key on both sides of a block's end, whose separator is the longest
- * that the rules allow: any reader must look into the second block, whoever wrote the table. */
+static struct block_handle block_store(struct buf *file, struct varve_slice block)
+{
+    struct block_handle handle = {.offset = file->size, .size = block.size};
+    ck_ok(buf_append_slice(file, block));
+    ck_ok(buf_append_byte(file, SSTABLE_COMPRESSION_NONE));
+    uint32_t crc =
+        sstable_block_crc(FILE_ID, handle.offset, file->data + handle.offset, block.size + 1);
+    ck_ok(buf_append_fixed32(file, crc32c_mask(crc)));
+    return handle;
+}
+
+/* A table with one entry a block, written by hand: its separators are as great as they may be, just
+ * below the next block's key, as another writer than ours might choose them. */
+static void wide_table_make(struct fixture *f)
+{
+    struct buf file = {0}, key = {0}, properties = {0};
+    struct block_builder data, index;
+    struct varve_slice block = {0};
+    struct sstable_footer footer = {.file_id = FILE_ID};
+    block_builder_init(&data, 16);
+    block_builder_init(&index, 3);
+    for (size_t i = 0; i < f->count; i++) {
+        uint8_t handle[BLOCK_HANDLE_BYTES_MAX];
+        block_builder_clear(&data);
+        ck_ok(block_builder_add(&data, buf_slice(&f->keys[i]), buf_slice(&f->values[i])));
+        ck_ok(block_builder_finish(&data, &block));
+        uint8_t *end = block_handle_encode(handle, block_store(&file, block));
+        ck_ok(buf_assign(&key, buf_slice(&f->keys[i + 1 < f->count ? i + 1 : i])));
+        if (i + 1 < f->count)
+            key.data[key.size - ENTRY_TAG_BYTES]++; /* the tag's lowest byte: just before it */
+        ck_ok(block_builder_add(&index, buf_slice(&key),
+                                varve_slice(handle, (size_t)(end - handle))));
+    }
+    footer.filter = block_store(&file, varve_slice(NULL, 0));
+    ck_ok(block_builder_finish(&index, &block));
+    footer.index = block_store(&file, block);
+    const struct sstable_properties p = {.file_id = FILE_ID,
+                                         .entry_count = f->count,
+                                         .data_block_count = f->count,
+                                         .smallest = f->keys[0],
+                                         .largest = f->keys[f->count - 1]};
+    ck_ok(sstable_properties_encode(&p, &properties));
+    footer.properties = block_store(&file, buf_slice(&properties));
+    ck_ok(buf_append_zeros(&file, SSTABLE_FOOTER_BYTES));
+    sstable_footer_encode(file.data + file.size - SSTABLE_FOOTER_BYTES, &footer);
+    support_file_write(f->path, buf_slice(&file));
+    f->file_bytes = file.size;
+    block_builder_deinit(&data);
+    block_builder_deinit(&index);
+    buf_deinit(&file);
+    buf_deinit(&key);
+    buf_deinit(&properties);
+}
+
+/* A target behind a block's last key and not behind its separator is to be looked for in the next
+ * block, which may begin with the same user key. */
 START_TEST(get_between_blocks)
 {
-    struct fixture f;
-    fixture_init(&f);
-    for (f.count = 0; f.count < 6; f.count++)
-        support_key(&f.keys[f.count], "key", 100 - f.count * 10, ENTRY_PUT);
-    ck_ok(table_write(&f, 1, 10)); /* a block an entry */
-    table_open(&f);
-    struct buf target = {0};
-    for (uint64_t sequence = 101; sequence > 40; sequence--) {
-        support_key(&target, "key", sequence, ENTRY_KIND_SEEK);
-        check_get(&f, buf_slice(&target));
+    for (unsigned by_hand = 0; by_hand < 2; by_hand++) {
+        struct fixture f;
+        fixture_init(&f);
+        for (f.count = 0; f.count < 12; f.count++) {
+            support_key(&f.keys[f.count], f.count < 6 ? "key" : "key2", 100 - f.count % 6 * 10,
+                        ENTRY_PUT);
+            ck_ok(buf_append_format(&f.values[f.count], "%zu", f.count));
+        }
+        if (by_hand)
+            wide_table_make(&f);
+        else
+            ck_ok(table_write(&f, 1, 10)); /* a block an entry */
+        table_open(&f);
+        struct buf target = {0};
+        static const char *const users[] = {"ke", "key", "key1", "key2", "key3"};
+        for (size_t u = 0; u < sizeof users / sizeof users[0]; u++) {
+            for (uint64_t sequence = 101; sequence > 40; sequence--) {
+                support_key(&target, users[u], sequence, ENTRY_KIND_SEEK);
+                check_get(&f, buf_slice(&target));
+            }
+        }
+        buf_deinit(&target);
+        check_table(&f, 5);
+        fixture_deinit(&f);
     }
-    buf_deinit(&target);
-    fixture_deinit(&f);
 }
 END_TEST
 
@@ -533,7 +599,7 @@ int main(void)
 {
     const struct test_entry tests[] = {
         {"against_an_array", against_an_array},
-        {"properties", properties},
+        {"properties_tell", properties_tell},
         {"filter_keeps_blocks_unread", filter_keeps_blocks_unread},
         {"separators", separators},
         {"get_between_blocks", get_between_blocks},

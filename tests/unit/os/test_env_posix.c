@@ -1,7 +1,8 @@
 /* The real environment against a real directory, and the whole-file helpers on top of it. */
 #include <check.h>
-#include <stdio.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -161,6 +162,45 @@ START_TEST(names_and_links)
 }
 END_TEST
 
+/* The kernel then writes less than was asked; the rest must not be forgotten. */
+START_TEST(short_write_is_taken_up_again)
+{
+    struct rlimit before = {0};
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    struct rlimit small = {.rlim_cur = 100, .rlim_max = before.rlim_max};
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    struct env_file *file = open_file("a", ENV_OPEN_WRITE | ENV_OPEN_CREATE);
+    uint8_t data[200] = {0};
+    must(setrlimit(RLIMIT_FSIZE, &small) == 0); /* from here on Check cannot write either */
+    enum varve_status status = env_file_write(file, 0, varve_slice(data, sizeof data));
+    must(setrlimit(RLIMIT_FSIZE, &before) == 0);
+    signal(SIGXFSZ, handler);
+    ck_assert_int_eq(status, VARVE_IO);
+    uint64_t bytes = 0;
+    must_ok(env_file_size(file, &bytes));
+    ck_assert_uint_eq(bytes, 100);
+    must_ok(env_file_close(file));
+}
+END_TEST
+
+START_TEST(descriptors_run_out)
+{
+    struct rlimit before = {0};
+    struct env_file *file = NULL;
+    struct env_lock *lock = NULL;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit none = {.rlim_cur = 0, .rlim_max = before.rlim_max};
+    must(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    enum varve_status opened = env_open(env, in_dir("a"), ENV_OPEN_WRITE | ENV_OPEN_CREATE, &file);
+    enum varve_status locked = env_lock_file(env, in_dir("LOCK"), &lock);
+    enum varve_status listed = env_list(env, dir.path, append_name, NULL);
+    must(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    ck_assert_int_eq(opened, VARVE_NO_FILES);
+    ck_assert_int_eq(locked, VARVE_NO_FILES);
+    ck_assert_int_eq(listed, VARVE_NO_FILES);
+}
+END_TEST
+
 START_TEST(no_space_is_told_apart)
 {
     struct env_file *file = NULL;
@@ -307,6 +347,8 @@ static Suite *env_posix_suite(void)
     tcase_add_test(tcase, open_flags);
     tcase_add_test(tcase, directories);
     tcase_add_test(tcase, names_and_links);
+    tcase_add_test(tcase, short_write_is_taken_up_again);
+    tcase_add_test(tcase, descriptors_run_out);
     tcase_add_test(tcase, no_space_is_told_apart);
     tcase_add_test(tcase, lock_refuses_a_second_holder_in_this_process);
     tcase_add_test(tcase, lock_refuses_another_process);

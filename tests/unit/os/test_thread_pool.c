@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "must.h"
 #include "os/sync.h"
@@ -192,6 +193,18 @@ START_TEST(freeing_runs_what_is_queued)
 }
 END_TEST
 
+/* The pauses let the workers fall asleep, most times; it must end with or without. */
+START_TEST(sleeping_workers_are_woken_to_end)
+{
+    for (int round = 0; round < 20; round++) {
+        struct thread_pool *pool = NULL;
+        ck_assert_int_eq(thread_pool_new(WORKERS, "test", &pool), VARVE_OK);
+        usleep(1000);
+        thread_pool_free(pool);
+    }
+}
+END_TEST
+
 static char seen_name[16];
 static int seen_blocked;
 
@@ -237,6 +250,7 @@ static Suite *thread_pool_suite(void)
     tcase_add_test(tcase, job_may_submit_itself);
     tcase_add_test(tcase, patient_jobs_never_take_the_last_worker);
     tcase_add_test(tcase, freeing_runs_what_is_queued);
+    tcase_add_test(tcase, sleeping_workers_are_woken_to_end);
     tcase_add_test(tcase, workers_have_a_name_and_take_no_signals);
     tcase_add_test(tcase, one_worker_is_refused);
     suite_add_tcase(suite, tcase);

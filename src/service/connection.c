@@ -1,0 +1,97 @@
+/*
+ * Nobody tells us of the first byte of a request's header, only of its last one. So the reaper asks
+ * the kernel when data came in last: if that was after the connection fell idle, a header is
+ * under way, and from then on the header's own deadline counts.
+ */
+#include "service/connection.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+void connection_list_add(struct connection_list *list, struct connection *connection)
+{
+    connection->prev = NULL;
+    connection->next = list->first;
+    if (list->first != NULL)
+        list->first->prev = connection;
+    list->first = connection;
+    list->count++;
+}
+
+void connection_list_remove(struct connection_list *list, struct connection *connection)
+{
+    if (connection->prev != NULL)
+        connection->prev->next = connection->next;
+    else
+        list->first = connection->next;
+    if (connection->next != NULL)
+        connection->next->prev = connection->prev;
+    list->count--;
+}
+
+void connection_enter(struct connection *connection, enum connection_phase phase, uint64_t now_ms)
+{
+    connection->phase = phase;
+    connection->since_ms = now_ms;
+    connection->body_bytes = 0;
+    connection->answer_bytes = 0;
+}
+
+#define KERNEL_CLOCK_SLACK_MS 20u /* it counts in ticks */
+
+static bool has_header_begun(const struct connection *connection, uint64_t idle_ms)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+    if (getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+        return false; /* not TCP: the idle timeout has to do */
+    return info.tcpi_last_data_recv + KERNEL_CLOCK_SLACK_MS < idle_ms;
+}
+
+/* The time that `bytes` may take: at the least rate, and some more to begin with. */
+static uint64_t transfer_ms(uint64_t grace_ms, uint64_t bytes, uint64_t bytes_per_s)
+{
+    return grace_ms + (bytes_per_s > 0 ? bytes * 1000 / bytes_per_s : 0);
+}
+
+bool connection_is_overdue(struct connection *connection, const struct service_config *config,
+                           uint64_t now_ms)
+{
+    uint64_t age_ms = now_ms > connection->since_ms ? now_ms - connection->since_ms : 0;
+    switch (connection->phase) {
+    case CONNECTION_IDLE:
+        if (age_ms > config->idle_timeout_ms)
+            return true;
+        if (has_header_begun(connection, age_ms))
+            connection_enter(connection, CONNECTION_HEADER, now_ms);
+        return false;
+    case CONNECTION_HEADER:
+        return age_ms > config->header_timeout_ms;
+    case CONNECTION_BODY:
+        return age_ms > config->request_timeout_ms ||
+               (config->body_min_rate > 0 &&
+                age_ms > transfer_ms(config->header_timeout_ms, connection->body_bytes,
+                                     config->body_min_rate));
+    case CONNECTION_WORK:
+        return false; /* the store always answers */
+    case CONNECTION_ANSWER:
+        return age_ms > transfer_ms(config->idle_timeout_ms, connection->answer_bytes,
+                                    config->body_min_rate);
+    }
+    return false;
+}
+
+void connection_shut(struct connection *connection)
+{
+    connection->shut = true;
+    shutdown(connection->fd, SHUT_RDWR);
+}
+
+bool connection_is_quiet(const struct connection *connection)
+{
+    int unread = 0;
+    return connection->phase == CONNECTION_IDLE &&
+           (ioctl(connection->fd, FIONREAD, &unread) != 0 || unread == 0);
+}

@@ -1,0 +1,53 @@
+/*
+ * service/connection.h: what an event loop knows about each of its client connections, so that it
+ * can close those that hold it up: libmicrohttpd's own timeout is one of inactivity only, which a
+ * byte now and then defeats. For the loop's thread only.
+ */
+#ifndef SERVICE_CONNECTION_H
+#define SERVICE_CONNECTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "service/config.h"
+
+enum connection_phase {
+    CONNECTION_IDLE,   /* between requests, or before the first */
+    CONNECTION_HEADER, /* part of a request's header is here */
+    CONNECTION_BODY,   /* the header is complete */
+    CONNECTION_WORK,   /* the request is complete, its answer is not ready */
+    CONNECTION_ANSWER, /* the answer is being sent */
+};
+
+struct connection {
+    struct connection *prev, *next;
+    int fd;          /* borrowed from libmicrohttpd */
+    bool over_limit; /* one too many: to be told so and closed */
+    bool shut;       /* shut down already, soon to be closed */
+    enum connection_phase phase;
+    uint64_t since_ms;     /* when the phase began */
+    uint64_t body_bytes;   /* BODY: come in so far */
+    uint64_t answer_bytes; /* ANSWER: to be sent */
+};
+
+/* The connections of a loop. A zeroed one is empty. */
+struct connection_list {
+    struct connection *first;
+    size_t count;
+};
+void connection_list_add(struct connection_list *list, struct connection *connection);
+void connection_list_remove(struct connection_list *list, struct connection *connection);
+
+void connection_enter(struct connection *connection, enum connection_phase phase, uint64_t now_ms);
+
+/* True if it has had its time. It also finds out whether an idle connection has begun a request. */
+bool connection_is_overdue(struct connection *connection, const struct service_config *config,
+                           uint64_t now_ms);
+
+/* Ends it: libmicrohttpd sees that at its next turn and closes it. */
+void connection_shut(struct connection *connection);
+
+/* Nothing of a request is here, not even unread. */
+bool connection_is_quiet(const struct connection *connection);
+
+#endif

@@ -1,0 +1,318 @@
+/*
+ * The daemon runs in external epoll mode: in its own epoll threads it waits for ever when a wake-up
+ * brings exactly as many events as its array holds. The loop polls the daemon's epoll descriptor
+ * and its own eventfd.
+ *
+ * Finished writes come as lists. A committing thread pushes each list as one link of a stack (the
+ * link is `reserved[0]`, ours again on delivery) and writes to the eventfd only if the stack was
+ * empty, for then nobody else has; the loop takes the whole stack at once. So a commit group costs
+ * one wake-up at most, however many connections wait for it. A resumed connection is not in any
+ * epoll set: the daemon has to be run at once to go on with it.
+ *
+ * A turn: sleep unless there is something to do, take what was delivered, run the daemon, now and
+ * then look for connections that have had their time.
+ */
+#include "service/event_loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "service/exchange.h"
+
+/* Header fields, request line, their parsed form and the answer's header share this memory. It is
+ * cleared for every request, so no larger than needed for 16 KiB of header. */
+#define CONNECTION_MEMORY_BYTES (20u << 10)
+/* Over the service's own limit, so that one too many can be told so. */
+#define CONNECTIONS_TO_REFUSE 64u
+#define LISTEN_BACKLOG 1024u
+#define SLEEP_MS 250
+#define DRAIN_SLEEP_MS 20
+#define REAP_EVERY_MS 500u
+
+uint64_t event_loop_clock_us(void)
+{
+    struct timespec now = {0};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t event_loop_clock_ms(void)
+{
+    return event_loop_clock_us() / 1000;
+}
+
+static void loop_signal(struct event_loop *loop)
+{
+    uint64_t one = 1;
+    ssize_t written = write(loop->wake_fd, &one, sizeof one);
+    (void)written; /* fails only when the counter is full, and then the loop is awake */
+}
+
+/* Called by a committing thread. */
+static void receive(struct varve_write_receiver *receiver, struct varve_write_request *list)
+{
+    struct event_loop *loop =
+        (struct event_loop *)(void *)((char *)receiver - offsetof(struct event_loop, receiver));
+    struct varve_write_request *head = atomic_load_explicit(&loop->delivered, memory_order_relaxed);
+    do {
+        list->reserved[0] = head;
+    } while (!atomic_compare_exchange_weak_explicit(&loop->delivered, &head, list,
+                                                    memory_order_release, memory_order_relaxed));
+    if (head == NULL)
+        loop_signal(loop);
+}
+
+void event_loop_wait(struct event_loop *loop, struct exchange *exchange)
+{
+    MHD_suspend_connection(exchange->connection);
+    loop->waiting++;
+}
+
+void event_loop_wake(struct event_loop *loop, struct exchange *exchange)
+{
+    MHD_resume_connection(exchange->connection);
+    loop->waiting--;
+    loop->resumed = true;
+}
+
+static struct exchange *exchange_of_write(struct varve_write_request *request)
+{
+    return (struct exchange *)(void *)((char *)request - offsetof(struct exchange, write));
+}
+
+static void take_delivered(struct event_loop *loop)
+{
+    if (atomic_load_explicit(&loop->delivered, memory_order_relaxed) == NULL)
+        return;
+    struct varve_write_request *list =
+        atomic_exchange_explicit(&loop->delivered, NULL, memory_order_acquire);
+    while (list != NULL) {
+        struct varve_write_request *next_list = list->reserved[0];
+        for (struct varve_write_request *request = list; request != NULL; request = request->next)
+            event_loop_wake(loop, exchange_of_write(request));
+        list = next_list;
+    }
+}
+
+static void sleep_for_events(struct event_loop *loop)
+{
+    bool draining = atomic_load_explicit(&loop->drain_until_ms, memory_order_relaxed) != 0;
+    struct pollfd polled[] = {
+        {.fd = loop->epoll_fd, .events = POLLIN},
+        {.fd = loop->wake_fd, .events = POLLIN},
+    };
+    int ready = poll(polled, 2, draining ? DRAIN_SLEEP_MS : SLEEP_MS);
+    if (ready > 0 && polled[1].revents != 0) {
+        uint64_t count = 0;
+        ssize_t size = read(loop->wake_fd, &count, sizeof count);
+        (void)size;
+    }
+}
+
+static void run_daemon(struct event_loop *loop)
+{
+    loop->resumed = false;
+    MHD_run(loop->daemon);
+    MHD_UNSIGNED_LONG_LONG timeout_ms = 0;
+    loop->wakes_again =
+        loop->resumed || (MHD_get_timeout(loop->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0);
+}
+
+static void reap(struct event_loop *loop)
+{
+    if (loop->now_ms - loop->reaped_ms < REAP_EVERY_MS)
+        return;
+    loop->reaped_ms = loop->now_ms;
+    for (struct connection *c = loop->connections.first; c != NULL; c = c->next) {
+        if (!c->shut && connection_is_overdue(c, loop->service->config, loop->now_ms)) {
+            connection_shut(c);
+            meter_add(&loop->meter.connections_timed_out, 1);
+        }
+    }
+}
+
+/* Whoever has connected already is still served. */
+static void quiesce(struct event_loop *loop)
+{
+    struct pollfd polled = {.fd = loop->listen_fd, .events = POLLIN};
+    for (unsigned i = 0; i < LISTEN_BACKLOG && poll(&polled, 1, 0) > 0; i++)
+        run_daemon(loop);
+    int fd = MHD_quiesce_daemon(loop->daemon);
+    if (fd >= 0)
+        close(fd);
+    loop->listen_fd = -1;
+    loop->quiesced = true;
+}
+
+/* True when nothing is left to wait for. */
+static bool drain(struct event_loop *loop, uint64_t until_ms)
+{
+    if (!loop->quiesced)
+        quiesce(loop);
+    bool overtime = loop->now_ms >= until_ms;
+    for (struct connection *c = loop->connections.first; c != NULL; c = c->next) {
+        if (!c->shut && (overtime || connection_is_quiet(c)))
+            connection_shut(c);
+    }
+    return loop->waiting == 0 && (overtime || loop->connections.count == 0);
+}
+
+static void *loop_main(void *context)
+{
+    struct event_loop *loop = context;
+    bool ended = false;
+    while (!ended) {
+        if (!loop->wakes_again)
+            sleep_for_events(loop);
+        loop->now_ms = event_loop_clock_ms();
+        atomic_store_explicit(&loop->heartbeat_ms, loop->now_ms, memory_order_relaxed);
+        take_delivered(loop);
+        run_daemon(loop);
+        reap(loop);
+        uint64_t until_ms = atomic_load_explicit(&loop->drain_until_ms, memory_order_relaxed);
+        if (until_ms != 0)
+            ended = drain(loop, until_ms);
+    }
+    MHD_stop_daemon(loop->daemon);
+    loop->daemon = NULL;
+    return NULL;
+}
+
+static void on_connection(void *context, struct MHD_Connection *mhd_connection,
+                          void **socket_context, enum MHD_ConnectionNotificationCode code)
+{
+    struct event_loop *loop = context;
+    struct service *service = loop->service;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        struct connection *connection = calloc(1, sizeof *connection);
+        *socket_context = connection;
+        if (connection == NULL)
+            return; /* its first request is then closed */
+        connection->fd =
+            MHD_get_connection_info(mhd_connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        size_t others = atomic_fetch_add_explicit(&service->connections, 1, memory_order_relaxed);
+        connection->over_limit = others >= service->config->max_connections;
+        connection_enter(connection, connection->over_limit ? CONNECTION_HEADER : CONNECTION_IDLE,
+                         loop->now_ms);
+        connection_list_add(&loop->connections, connection);
+        meter_add(connection->over_limit ? &loop->meter.connections_refused
+                                         : &loop->meter.connections_accepted,
+                  1);
+        return;
+    }
+    struct connection *connection = *socket_context;
+    if (connection == NULL)
+        return;
+    connection_list_remove(&loop->connections, connection);
+    atomic_fetch_sub_explicit(&service->connections, 1, memory_order_relaxed);
+    free(connection);
+}
+
+/* libmicrohttpd would decode the path in place and cut it at %00. */
+static size_t leave_escaped(void *context, struct MHD_Connection *connection, char *text)
+{
+    return strlen(text);
+}
+
+static void on_daemon_log(void *context, const char *format, va_list args)
+{
+    struct event_loop *loop = context;
+    if (!journal_wants(loop->service->journal, VARVE_LOG_DEBUG))
+        return;
+    char text[512];
+    vsnprintf(text, sizeof text, format, args);
+    size_t size = strcspn(text, "\n");
+    text[size] = '\0';
+    journal_print(loop->service->journal, VARVE_LOG_DEBUG, "http: %s", text);
+}
+
+static enum varve_status start_daemon(struct event_loop *loop)
+{
+    unsigned limit = (unsigned)loop->service->config->max_connections + CONNECTIONS_TO_REFUSE;
+    loop->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
+                         NULL, exchange_on_request, loop,                 /* */
+                         MHD_OPTION_EXTERNAL_LOGGER, on_daemon_log, loop, /* first */
+                         MHD_OPTION_LISTEN_SOCKET, loop->listen_fd,       /* */
+                         MHD_OPTION_CONNECTION_LIMIT, limit,              /* */
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES, /* */
+                         MHD_OPTION_CONNECTION_TIMEOUT, 0u,                        /* see reap */
+                         MHD_OPTION_STRICT_FOR_CLIENT, 1,                          /* */
+                         MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,        /* */
+                         MHD_OPTION_URI_LOG_CALLBACK, exchange_on_target, loop,    /* */
+                         MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, loop, /* */
+                         MHD_OPTION_NOTIFY_CONNECTION, on_connection, loop,        /* */
+                         MHD_OPTION_END);
+    if (loop->daemon == NULL)
+        return status_raise(VARVE_IO);
+    loop->epoll_fd = MHD_get_daemon_info(loop->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    return VARVE_OK;
+}
+
+enum varve_status event_loop_new(struct service *service, unsigned index, int listen_fd,
+                                 struct event_loop **ret_loop)
+{
+    struct event_loop *loop = calloc(1, sizeof *loop);
+    if (loop == NULL)
+        return status_raise(VARVE_NO_MEMORY);
+    loop->service = service;
+    loop->index = index;
+    loop->listen_fd = listen_fd;
+    loop->receiver.deliver = receive;
+    loop->now_ms = event_loop_clock_ms();
+    loop->reaped_ms = loop->now_ms;
+    atomic_store_explicit(&loop->heartbeat_ms, loop->now_ms, memory_order_relaxed);
+    loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    enum varve_status status =
+        loop->wake_fd >= 0 ? start_daemon(loop) : status_raise(VARVE_NO_FILES);
+    if (status != VARVE_OK) {
+        event_loop_free(loop);
+        return status;
+    }
+    *ret_loop = loop;
+    return VARVE_OK;
+}
+
+void event_loop_free(struct event_loop *loop)
+{
+    if (loop == NULL)
+        return;
+    if (loop->daemon != NULL)
+        MHD_stop_daemon(loop->daemon); /* closes the listener too */
+    if (loop->wake_fd >= 0)
+        close(loop->wake_fd);
+    while (loop->spare_exchanges != NULL) {
+        struct exchange *exchange = loop->spare_exchanges;
+        loop->spare_exchanges = exchange->next_spare;
+        exchange_free(exchange);
+    }
+    free(loop);
+}
+
+enum varve_status event_loop_start(struct event_loop *loop)
+{
+    if (pthread_create(&loop->thread, NULL, loop_main, loop) != 0)
+        return status_raise(VARVE_IO);
+    char name[16];
+    snprintf(name, sizeof name, "http-%u", loop->index);
+    pthread_setname_np(loop->thread, name);
+    return VARVE_OK;
+}
+
+void event_loop_drain(struct event_loop *loop, uint64_t until_ms)
+{
+    atomic_store_explicit(&loop->drain_until_ms, until_ms, memory_order_relaxed);
+    loop_signal(loop);
+}
+
+void event_loop_join(struct event_loop *loop)
+{
+    pthread_join(loop->thread, NULL);
+}

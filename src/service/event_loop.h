@@ -1,0 +1,79 @@
+/*
+ * service/event_loop.h: a thread that serves connections: a libmicrohttpd daemon of its own, driven
+ * from outside, and a mailbox for requests that have waited for the store.
+ *
+ * A loop and all that hangs on it (connections, exchanges) belong to its thread; only what is said
+ * to be so may be called from others.
+ */
+#ifndef SERVICE_EVENT_LOOP_H
+#define SERVICE_EVENT_LOOP_H
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <varve/db.h>
+
+#include "base/status.h"
+#include "service/connection.h"
+#include "service/meter.h"
+#include "service/service.h"
+
+struct exchange;
+
+struct event_loop {
+    struct service *service; /* borrowed */
+    unsigned index;          /* among the service's loops */
+    struct MHD_Daemon *daemon;
+    int listen_fd; /* owned; -1 once it is closed */
+    int epoll_fd;  /* the daemon's */
+    int wake_fd;
+    pthread_t thread;
+
+    /* from any thread */
+    struct varve_write_receiver receiver; /* of this loop's write requests */
+    _Atomic(struct varve_write_request *) delivered;
+    _Atomic uint64_t drain_until_ms; /* 0: not draining */
+    _Atomic uint64_t heartbeat_ms;
+    struct meter meter;
+
+    /* the thread's own */
+    uint64_t now_ms;    /* as of this turn */
+    uint64_t reaped_ms; /* when connections were last looked through */
+    uint64_t serial;    /* of its requests */
+    bool resumed;       /* a connection was resumed since the daemon ran */
+    bool wakes_again;   /* the daemon has more to do at once */
+    bool quiesced;      /* the listener is closed */
+    size_t waiting;     /* exchanges that wait, their connections suspended */
+    struct connection_list connections;
+    struct exchange *spare_exchanges;
+    size_t spare_exchange_count;
+};
+
+/* Makes a loop that accepts from `listen_fd`, of which it takes ownership in any case.
+ * VARVE_NO_MEMORY, VARVE_IO. Caller frees with event_loop_free once it does not run. */
+MUST_CHECK enum varve_status event_loop_new(struct service *service, unsigned index, int listen_fd,
+                                            struct event_loop **ret_loop);
+void event_loop_free(struct event_loop *loop); /* takes NULL */
+
+/* Starts its thread. VARVE_IO. Then, in this order: drain, join. */
+MUST_CHECK enum varve_status event_loop_start(struct event_loop *loop);
+
+/* Closes the listener and idle connections, lets requests in flight finish until `until_ms` (of
+ * event_loop_clock_ms), then cuts them off, but for those that wait for the store, and ends. */
+void event_loop_drain(struct event_loop *loop, uint64_t until_ms); /* any thread */
+void event_loop_join(struct event_loop *loop);
+
+/* Suspends the connection of an exchange until its write request is delivered. */
+void event_loop_wait(struct event_loop *loop, struct exchange *exchange);
+/* Takes back an event_loop_wait whose request nobody took. */
+void event_loop_wake(struct event_loop *loop, struct exchange *exchange);
+
+/* Milliseconds and microseconds of the monotonic clock. */
+uint64_t event_loop_clock_ms(void);
+uint64_t event_loop_clock_us(void);
+
+#endif

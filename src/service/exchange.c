@@ -1,0 +1,533 @@
+/*
+ * libmicrohttpd calls with the raw target first (before it takes the request line apart), then with
+ * the complete header, then with each part of the body, then once more, and then, if the handler
+ * waited, again when the connection was resumed.
+ *
+ * A response queued in the first of those calls closes the connection: that is how requests are
+ * refused before their body. A refused request without a body waits for the next call, so that
+ * its connection is kept.
+ *
+ * Exchanges are used again, with their memory unless it has grown large. The answer's body stays
+ * in the exchange, which outlives the sending of it.
+ */
+#include "service/exchange.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/router.h"
+
+#define SPARE_EXCHANGES_MAX 512u
+#define KEPT_BUFFER_BYTES (32u << 10)
+#define FIRST_BODY_RESERVE_BYTES (64u << 10)
+
+/* Making, using again, freeing. */
+
+static struct exchange *exchange_take(struct event_loop *loop)
+{
+    struct exchange *exchange = loop->spare_exchanges;
+    if (exchange != NULL) {
+        loop->spare_exchanges = exchange->next_spare;
+        loop->spare_exchange_count--;
+        return exchange;
+    }
+    return calloc(1, sizeof *exchange);
+}
+
+void exchange_free(struct exchange *exchange)
+{
+    if (exchange == NULL)
+        return;
+    target_deinit(&exchange->target);
+    problem_deinit(&exchange->problem);
+    json_results_deinit(&exchange->results);
+    varve_batch_free(exchange->batch);
+    buf_deinit(&exchange->raw_target);
+    buf_deinit(&exchange->header_list);
+    buf_deinit(&exchange->body);
+    buf_deinit(&exchange->value);
+    buf_deinit(&exchange->answer.body);
+    free(exchange);
+}
+
+static void buf_recycle(struct buf *buf)
+{
+    buf_clear(buf);
+    if (buf->capacity > KEPT_BUFFER_BYTES)
+        buf_deinit(buf);
+}
+
+static void batch_recycle(struct exchange *exchange)
+{
+    if (exchange->batch == NULL)
+        return;
+    bool large = varve_batch_bytes(exchange->batch) > KEPT_BUFFER_BYTES;
+    varve_batch_clear(exchange->batch);
+    if (large) {
+        varve_batch_free(exchange->batch);
+        exchange->batch = NULL;
+    }
+}
+
+/* Ready for the next request: all but memory that is worth keeping is as new. */
+static void exchange_put_back(struct exchange *exchange)
+{
+    struct event_loop *loop = exchange->loop;
+    if (exchange->body_reserved > 0)
+        service_release_body(loop->service, exchange->body_reserved);
+    if (loop->spare_exchange_count >= SPARE_EXCHANGES_MAX) {
+        exchange_free(exchange);
+        return;
+    }
+    target_deinit(&exchange->target);
+    problem_deinit(&exchange->problem);
+    json_results_deinit(&exchange->results);
+    batch_recycle(exchange);
+    struct buf *bufs[] = {&exchange->raw_target, &exchange->header_list, &exchange->body,
+                          &exchange->value, &exchange->answer.body};
+    for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
+        buf_recycle(bufs[i]);
+
+    struct exchange kept = {
+        .raw_target = exchange->raw_target,
+        .header_list = exchange->header_list,
+        .body = exchange->body,
+        .value = exchange->value,
+        .batch = exchange->batch,
+        .answer = {.body = exchange->answer.body},
+        .next_spare = loop->spare_exchanges,
+    };
+    *exchange = kept;
+    loop->spare_exchanges = exchange;
+    loop->spare_exchange_count++;
+}
+
+void *exchange_on_target(void *context, const char *target, struct MHD_Connection *connection)
+{
+    struct event_loop *loop = context;
+    struct connection *peer =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    if (peer == NULL || target == NULL)
+        return NULL;
+    struct exchange *exchange = exchange_take(loop);
+    if (exchange == NULL)
+        return NULL;
+    exchange->loop = loop;
+    exchange->peer = peer;
+    exchange->connection = connection;
+    exchange->started_us = event_loop_clock_us();
+    exchange->raw_target_at = target;
+    if (buf_append(&exchange->raw_target, target, strlen(target)) != VARVE_OK) {
+        exchange_put_back(exchange);
+        return NULL;
+    }
+    connection_enter(peer, CONNECTION_HEADER, loop->now_ms);
+    return exchange;
+}
+
+void exchange_on_completed(void *context, struct MHD_Connection *connection, void **exchange,
+                           enum MHD_RequestTerminationCode reason)
+{
+    struct event_loop *loop = context;
+    struct exchange *done = *exchange;
+    *exchange = NULL;
+    if (done == NULL)
+        return;
+    connection_enter(done->peer, CONNECTION_IDLE, loop->now_ms);
+    exchange_put_back(done);
+}
+
+/* Answering. */
+
+enum exchange_step exchange_answer(struct exchange *exchange, unsigned status,
+                                   const char *content_type)
+{
+    exchange->answer.status = status;
+    exchange->answer.content_type = content_type;
+    return EXCHANGE_DONE;
+}
+
+enum exchange_step exchange_refuse(struct exchange *exchange)
+{
+    exchange->has_problem = true;
+    return EXCHANGE_DONE;
+}
+
+enum exchange_step exchange_fail(struct exchange *exchange, enum varve_status status)
+{
+    (void)problem_set_status(&exchange->problem, status);
+    return exchange_refuse(exchange);
+}
+
+/* The problem becomes the answer. */
+static enum varve_status encode_problem(struct exchange *exchange)
+{
+    struct answer *answer = &exchange->answer;
+    buf_clear(&answer->body);
+    answer->status = (unsigned)problem_http_status(&exchange->problem);
+    answer->content_type = PROBLEM_CONTENT_TYPE;
+    answer->has_revision = false;
+    answer->tag = TAG_NONE;
+    answer->nosniff = false;
+    return problem_encode(&exchange->problem, varve_slice(exchange->id.text, exchange->id.size),
+                          &answer->body);
+}
+
+static bool add_header(struct MHD_Response *response, const char *name, const char *value)
+{
+    return MHD_add_response_header(response, name, value) == MHD_YES;
+}
+
+static bool add_revision_headers(struct MHD_Response *response, const struct answer *answer)
+{
+    static const char *const suffixes[] = {
+        [TAG_NONE] = "", [TAG_RAW] = "", [TAG_JSON] = "-json", [TAG_UTF8] = "-utf8"};
+    char text[48];
+    if (answer->tag != TAG_NONE) {
+        snprintf(text, sizeof text, "\"%" PRIu64 "%s\"", answer->revision, suffixes[answer->tag]);
+        if (!add_header(response, "ETag", text))
+            return false;
+    }
+    snprintf(text, sizeof text, "%" PRIu64, answer->revision);
+    return add_header(response, "X-Varve-Revision", text);
+}
+
+static bool add_problem_headers(struct MHD_Response *response, const struct problem *problem)
+{
+    unsigned retry_after_s = problem_retry_after_s(problem);
+    if (retry_after_s > 0) {
+        char text[16];
+        snprintf(text, sizeof text, "%u", retry_after_s);
+        if (!add_header(response, "Retry-After", text))
+            return false;
+    }
+    return problem->allow == NULL || add_header(response, "Allow", problem->allow);
+}
+
+static bool add_headers(struct MHD_Response *response, const struct exchange *exchange)
+{
+    const struct answer *answer = &exchange->answer;
+    bool closes = (exchange->has_problem && problem_closes(&exchange->problem)) ||
+                  service_state(exchange->loop->service) == SERVICE_DRAINING;
+    return add_header(response, "X-Request-Id", exchange->id.text) &&
+           (answer->content_type == NULL ||
+            add_header(response, "Content-Type", answer->content_type)) &&
+           (!answer->has_revision || add_revision_headers(response, answer)) &&
+           (!answer->nosniff || add_header(response, "X-Content-Type-Options", "nosniff")) &&
+           (!exchange->has_problem || add_problem_headers(response, &exchange->problem)) &&
+           (!closes || add_header(response, "Connection", "close"));
+}
+
+/* Counts it and writes it to the log. */
+static void record(struct exchange *exchange)
+{
+    struct event_loop *loop = exchange->loop;
+    uint64_t duration_us = event_loop_clock_us() - exchange->started_us;
+    struct meter_event event = {
+        .route = exchange->route != NULL ? exchange->route->meter : METER_OTHER,
+        .method = exchange->method,
+        .status = exchange->answer.status,
+        .bytes_in = exchange->body_seen,
+        .bytes_out = exchange->method == METHOD_HEAD ? 0 : exchange->answer.body.size,
+        .duration_us = duration_us,
+    };
+    meter_record(&loop->meter, &event);
+    if (!journal_wants(loop->service->journal, VARVE_LOG_DEBUG))
+        return;
+    struct journal_request request = {
+        .id = varve_slice(exchange->id.text, exchange->id.size),
+        .target = buf_slice(&exchange->raw_target),
+        .method = exchange->method_text,
+        .status = event.status,
+        .bytes_in = event.bytes_in,
+        .bytes_out = event.bytes_out,
+        .duration_us = duration_us,
+    };
+    journal_request(loop->service->journal, &request);
+}
+
+/* Hands the answer to libmicrohttpd. MHD_NO closes the connection without one. */
+static enum MHD_Result send_answer(struct exchange *exchange)
+{
+    struct answer *answer = &exchange->answer;
+    if (exchange->has_problem && encode_problem(exchange) != VARVE_OK)
+        return MHD_NO;
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        answer->body.size, answer->body.data, MHD_RESPMEM_PERSISTENT);
+    if (response == NULL)
+        return MHD_NO;
+    enum MHD_Result result = MHD_NO;
+    if (add_headers(response, exchange))
+        result = MHD_queue_response(exchange->connection, answer->status, response);
+    MHD_destroy_response(response); /* the queue has its own reference */
+    if (result == MHD_YES) {
+        exchange->phase = EXCHANGE_ANSWERED;
+        connection_enter(exchange->peer, CONNECTION_ANSWER, exchange->loop->now_ms);
+        exchange->peer->answer_bytes = answer->body.size;
+        record(exchange);
+    }
+    return result;
+}
+
+static enum MHD_Result take_step(struct exchange *exchange, enum exchange_step step)
+{
+    if (step == EXCHANGE_WAITS)
+        return MHD_YES;
+    return send_answer(exchange);
+}
+
+/* The header is complete: what can be refused is refused now. */
+
+static enum MHD_Result collect_header(void *context, enum MHD_ValueKind kind, const char *name,
+                                      size_t name_size, const char *value, size_t value_size)
+{
+    struct exchange *exchange = context;
+    struct header header = {varve_slice(name, name_size), varve_slice(value, value_size)};
+    return buf_append(&exchange->header_list, &header, sizeof header) == VARVE_OK ? MHD_YES
+                                                                                  : MHD_NO;
+}
+
+static bool collect_headers(struct exchange *exchange)
+{
+    int count = MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, collect_header,
+                                            exchange);
+    return count >= 0 && (size_t)count == exchange_header_count(exchange);
+}
+
+/* libmicrohttpd takes a request line apart by NULs that it puts there. One that the client sent
+ * would shorten the target: then the version does not stand right behind it. */
+static bool is_target_whole(const struct exchange *exchange, const char *version)
+{
+    return version == exchange->raw_target_at + exchange->raw_target.size + 1;
+}
+
+static enum varve_status check_store(struct exchange *exchange)
+{
+    if (!exchange->route->needs_store)
+        return VARVE_OK;
+    exchange->db = service_db(exchange->loop->service);
+    if (exchange->db == NULL)
+        return problem_set(&exchange->problem, PROBLEM_RECOVERING,
+                           "the store is being opened; see /health");
+    return VARVE_OK;
+}
+
+/* The body is the value itself. */
+static bool is_raw_value(const struct exchange *exchange)
+{
+    return exchange->method == METHOD_PUT && exchange->representation == REPRESENTATION_RAW;
+}
+
+static enum problem_code too_large_code(const struct exchange *exchange)
+{
+    return is_raw_value(exchange) ? PROBLEM_VALUE_TOO_LARGE : PROBLEM_BODY_TOO_LARGE;
+}
+
+static enum varve_status check_body_size(struct exchange *exchange)
+{
+    const struct framing *framing = &exchange->framing;
+    const struct service_config *config = exchange->loop->service->config;
+    exchange->body_limit = config->max_body_bytes;
+    exchange->drops_body = !exchange->route->takes_body;
+    if (exchange->route->needs_body && !framing->chunked && !framing->has_length)
+        return problem_set(&exchange->problem, PROBLEM_LENGTH_REQUIRED,
+                           "send Content-Length, or Transfer-Encoding: chunked");
+    if (is_raw_value(exchange) && config->engine.value_bytes_max < exchange->body_limit)
+        exchange->body_limit = config->engine.value_bytes_max;
+    if (framing->length > exchange->body_limit)
+        return problem_set_limit(&exchange->problem, too_large_code(exchange), exchange->body_limit,
+                                 framing->length, "Content-Length is over the limit");
+    return VARVE_OK;
+}
+
+static enum varve_status reserve_body(struct exchange *exchange, size_t size)
+{
+    if (!service_reserve_body(exchange->loop->service, size))
+        return problem_set(&exchange->problem, PROBLEM_BUSY,
+                           "the bodies in flight fill their budget");
+    exchange->body_reserved += size;
+    return VARVE_OK;
+}
+
+/* Room for a body whose length is known. */
+static enum varve_status prepare_body(struct exchange *exchange)
+{
+    size_t length = exchange->framing.length;
+    if (exchange->drops_body || length == 0)
+        return VARVE_OK;
+    enum varve_status status = reserve_body(exchange, length);
+    if (status != VARVE_OK)
+        return status;
+    size_t first = length < FIRST_BODY_RESERVE_BYTES ? length : FIRST_BODY_RESERVE_BYTES;
+    status = buf_reserve(&exchange->body, first);
+    return status == VARVE_OK ? VARVE_OK : problem_set_status(&exchange->problem, status);
+}
+
+static enum varve_status admit(struct exchange *exchange, const char *version)
+{
+    struct problem *problem = &exchange->problem;
+    if (!is_target_whole(exchange, version))
+        return problem_set(problem, PROBLEM_BAD_FRAMING, "the request target holds a NUL byte");
+    enum varve_status status =
+        framing_check(exchange_headers(exchange), exchange_header_count(exchange), false,
+                      UINT64_MAX, &exchange->framing, problem);
+    if (status != VARVE_OK)
+        return status;
+    if (exchange->peer->over_limit)
+        return problem_set(problem, PROBLEM_TOO_MANY_CONNECTIONS,
+                           "the server serves %zu connections at most",
+                           exchange->loop->service->config->max_connections);
+    status = target_parse(&exchange->target, exchange->method, buf_slice(&exchange->raw_target),
+                          problem);
+    if (status == VARVE_OK)
+        status = router_find(&exchange->target, exchange->method, &exchange->route, problem);
+    if (status == VARVE_OK)
+        status = check_store(exchange);
+    if (status == VARVE_OK && exchange->route->params != NULL)
+        status = target_check_params(&exchange->target, exchange->route->params, problem);
+    if (status == VARVE_OK && exchange->route->prepare != NULL)
+        status = exchange->route->prepare(exchange);
+    if (status == VARVE_OK)
+        status = check_body_size(exchange);
+    if (status == VARVE_OK)
+        status = prepare_body(exchange);
+    return status;
+}
+
+static enum MHD_Result begin(struct exchange *exchange, const char *method, const char *version)
+{
+    struct event_loop *loop = exchange->loop;
+    exchange->phase = EXCHANGE_BODY;
+    exchange->method_text = method;
+    exchange->method = request_method_parse(method);
+    connection_enter(exchange->peer, CONNECTION_BODY, loop->now_ms);
+    if (!collect_headers(exchange))
+        return MHD_NO;
+    uint64_t serial = (uint64_t)loop->index << 48 | loop->serial++;
+    request_id_choose(&exchange->id, exchange_headers(exchange), exchange_header_count(exchange),
+                      loop->service->random, serial);
+    if (admit(exchange, version) == VARVE_OK)
+        return MHD_YES;
+    exchange->has_problem = true;
+    exchange->drops_body = true;
+    exchange->body_limit = 0;
+    bool has_body = exchange->framing.chunked || exchange->framing.length > 0;
+    if (has_body || problem_closes(&exchange->problem))
+        return send_answer(exchange);
+    return MHD_YES;
+}
+
+/* The body. */
+
+/* From here on the body is read and dropped, a bit of it at least. The problem is set. */
+static void drop_rest(struct exchange *exchange)
+{
+    exchange->has_problem = true;
+    exchange->drops_body = true;
+    exchange->body_limit = exchange->body_seen + LIMIT_DROPPED_BODY_BYTES;
+}
+
+/* Only a body without a length can be over the limit here. */
+static enum varve_status keep_body(struct exchange *exchange, const char *data, size_t size)
+{
+    if (exchange->body_seen > exchange->body_limit)
+        return problem_set_limit(&exchange->problem, too_large_code(exchange), exchange->body_limit,
+                                 exchange->body_seen, "the body grew over the limit");
+    enum varve_status status = VARVE_OK;
+    if (exchange->framing.chunked)
+        status = reserve_body(exchange, size);
+    if (status != VARVE_OK)
+        return status;
+    status = buf_append(&exchange->body, data, size);
+    return status == VARVE_OK ? VARVE_OK : problem_set_status(&exchange->problem, status);
+}
+
+/* MHD_NO closes the connection. */
+static enum MHD_Result take_body(struct exchange *exchange, const char *data, size_t size)
+{
+    exchange->body_seen += size;
+    exchange->peer->body_bytes += size;
+    if (!exchange->drops_body && keep_body(exchange, data, size) != VARVE_OK)
+        drop_rest(exchange);
+    if (exchange->drops_body && exchange->body_seen > exchange->body_limit)
+        return MHD_NO;
+    return MHD_YES;
+}
+
+enum MHD_Result exchange_on_request(void *context, struct MHD_Connection *connection,
+                                    const char *url, const char *method, const char *version,
+                                    const char *data, size_t *size, void **context_of_request)
+{
+    struct exchange *exchange = *context_of_request;
+    if (exchange == NULL)
+        return MHD_NO;
+    switch (exchange->phase) {
+    case EXCHANGE_NEW:
+        return begin(exchange, method, version);
+    case EXCHANGE_BODY:
+        if (*size > 0) {
+            enum MHD_Result result = take_body(exchange, data, *size);
+            *size = 0;
+            return result;
+        }
+        connection_enter(exchange->peer, CONNECTION_WORK, exchange->loop->now_ms);
+        return take_step(exchange,
+                         exchange->has_problem ? EXCHANGE_DONE : exchange->route->handle(exchange));
+    case EXCHANGE_WAITING:
+        return take_step(exchange, exchange->route->finish(exchange));
+    case EXCHANGE_ANSWERED:
+        break;
+    }
+    return MHD_NO;
+}
+
+/* Waiting. */
+
+enum varve_status exchange_begin_batch(struct exchange *exchange)
+{
+    return exchange->batch != NULL ? VARVE_OK : varve_batch_new(&exchange->batch);
+}
+
+static void wait(struct exchange *exchange)
+{
+    exchange->phase = EXCHANGE_WAITING;
+    exchange->write.receiver = &exchange->loop->receiver;
+    event_loop_wait(exchange->loop, exchange);
+}
+
+enum exchange_step exchange_commit(struct exchange *exchange)
+{
+    wait(exchange); /* first: the answer may be there before the call returns */
+    exchange->write.batch = exchange->batch;
+    exchange->write.sync = exchange->sync;
+    enum varve_status status = varve_write_async(exchange->db, &exchange->write);
+    if (status != VARVE_OK) {
+        exchange->write.status = status;
+        event_loop_wake(exchange->loop, exchange);
+    }
+    return EXCHANGE_WAITS;
+}
+
+enum exchange_step exchange_work(struct exchange *exchange, enum thread_job_kind kind,
+                                 void (*run)(struct thread_job *job))
+{
+    wait(exchange);
+    exchange->job.run = run;
+    exchange->job.kind = kind;
+    thread_pool_submit(exchange->loop->service->workers, &exchange->job);
+    return EXCHANGE_WAITS;
+}
+
+struct exchange *exchange_of_job(struct thread_job *job)
+{
+    return (struct exchange *)(void *)((char *)job - offsetof(struct exchange, job));
+}
+
+void exchange_job_done(struct exchange *exchange, enum varve_status status)
+{
+    exchange->write.status = status;
+    exchange->write.next = NULL;
+    exchange->write.receiver->deliver(exchange->write.receiver, &exchange->write);
+}

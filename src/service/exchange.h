@@ -1,0 +1,134 @@
+/*
+ * service/exchange.h: a request and its answer, from the request line to the last byte sent. It
+ * knows libmicrohttpd, so that the handlers need not. For the loop's thread only; a handler that
+ * waits lends the exchange's write request to another thread.
+ */
+#ifndef SERVICE_EXCHANGE_H
+#define SERVICE_EXCHANGE_H
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <varve/db.h>
+
+#include "base/buf.h"
+#include "base/status.h"
+#include "os/thread_pool.h"
+#include "service/connection.h"
+#include "service/event_loop.h"
+#include "service/headers.h"
+#include "service/json_answer.h"
+#include "service/problem.h"
+#include "service/target.h"
+
+struct route;
+
+enum exchange_phase {
+    EXCHANGE_NEW,     /* the request line is here */
+    EXCHANGE_BODY,    /* the header is checked, the body comes in */
+    EXCHANGE_WAITING, /* suspended */
+    EXCHANGE_ANSWERED,
+};
+
+/* What a handler did. */
+enum exchange_step {
+    EXCHANGE_DONE,  /* the answer, or the problem, is set */
+    EXCHANGE_WAITS, /* the route's finish goes on once the write request is delivered */
+};
+
+enum exchange_tag { TAG_NONE, TAG_RAW, TAG_JSON, TAG_UTF8 }; /* the form of an ETag */
+
+/* A zeroed one is empty. */
+struct answer {
+    unsigned status;          /* 0: none yet */
+    const char *content_type; /* static; NULL: no body */
+    struct buf body;
+    bool has_revision;
+    uint64_t revision;
+    enum exchange_tag tag;
+    bool nosniff;
+};
+
+struct exchange {
+    struct event_loop *loop;
+    struct connection *peer;
+    struct MHD_Connection *connection;
+    struct exchange *next_spare;
+    enum exchange_phase phase;
+    uint64_t started_us;
+
+    /* the request; what points into libmicrohttpd's memory is good until the answer is sent */
+    const char *method_text;
+    enum request_method method;
+    const char *raw_target_at; /* only to be compared: where the target stood */
+    struct buf raw_target;
+    struct buf header_list; /* struct header each */
+    struct framing framing;
+    struct request_id id;
+    struct target target;
+    const struct route *route; /* NULL: not found */
+    struct varve_db *db;       /* set where the route needs it */
+
+    struct buf body;
+    size_t body_limit;    /* of what is kept, or dropped where no body is taken */
+    size_t body_reserved; /* of the service's budget */
+    uint64_t body_seen;
+    bool drops_body;
+
+    /* of the key-value handlers */
+    enum representation representation; /* of the body of a write, or of the answer to a read */
+    enum value_encoding encoding;
+    enum varve_sync sync;
+    struct buf value;
+    struct varve_batch *batch; /* kept for the next exchange */
+    struct json_results results;
+    struct varve_write_request write; /* delivered: the wait is over */
+    struct thread_job job;
+    bool waits_for_job;
+
+    bool has_problem; /* beats the answer */
+    struct problem problem;
+    struct answer answer;
+};
+
+/* libmicrohttpd's callbacks; `context` is the event loop. */
+void *exchange_on_target(void *context, const char *target, struct MHD_Connection *connection);
+enum MHD_Result exchange_on_request(void *context, struct MHD_Connection *connection,
+                                    const char *url, const char *method, const char *version,
+                                    const char *data, size_t *size, void **context_of_request);
+void exchange_on_completed(void *context, struct MHD_Connection *connection, void **exchange,
+                           enum MHD_RequestTerminationCode reason);
+
+void exchange_free(struct exchange *exchange); /* takes NULL */
+
+static inline const struct header *exchange_headers(const struct exchange *exchange)
+{
+    return (const struct header *)(const void *)exchange->header_list.data;
+}
+static inline size_t exchange_header_count(const struct exchange *exchange)
+{
+    return exchange->header_list.size / sizeof(struct header);
+}
+
+/* For handlers: the answer's status and type; its body is appended to answer.body. */
+enum exchange_step exchange_answer(struct exchange *exchange, unsigned status,
+                                   const char *content_type);
+/* The problem is set already. */
+enum exchange_step exchange_refuse(struct exchange *exchange);
+/* The store, or memory, failed. */
+enum exchange_step exchange_fail(struct exchange *exchange, enum varve_status status);
+
+/* An empty batch of the exchange's own. VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status exchange_begin_batch(struct exchange *exchange);
+/* Suspends and commits `batch`; the route's finish finds status and revision in `write`. */
+enum exchange_step exchange_commit(struct exchange *exchange);
+/* Suspends and has `run` (a job of this exchange) done by a worker, which ends with
+ * exchange_job_done; urgent is what does not take long. */
+enum exchange_step exchange_work(struct exchange *exchange, enum thread_job_kind kind,
+                                 void (*run)(struct thread_job *job));
+struct exchange *exchange_of_job(struct thread_job *job);
+void exchange_job_done(struct exchange *exchange, enum varve_status status);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * service/journal.h: the log of varved, a line an event, as text or as JSON objects. Control bytes
+ * are escaped, so that nothing from a request can forge a line. Thread safe once it is set up.
+ */
+#ifndef SERVICE_JOURNAL_H
+#define SERVICE_JOURNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <varve/options.h>
+#include <varve/slice.h>
+
+#include "base/status.h"
+#include "service/config.h"
+
+#define JOURNAL_LINE_BYTES 2048u /* longer lines are cut */
+
+struct journal {
+    int fd; /* borrowed: each line is one write to it */
+    enum varve_log_level level;
+    enum config_log_format format;
+};
+
+static inline bool journal_wants(const struct journal *journal, enum varve_log_level level)
+{
+    return level <= journal->level;
+}
+
+/* A varve_log_fn; `context` is the journal. */
+void journal_log(void *context, enum varve_log_level level, const char *text);
+
+void journal_print(const struct journal *journal, enum varve_log_level level, const char *format,
+                   ...) PRINTF_LIKE(3, 4);
+
+/* One line about a request that was answered, at debug level. */
+struct journal_request {
+    struct varve_slice id, target; /* the target is cut if it is long */
+    const char *method;
+    unsigned status;
+    uint64_t bytes_in, bytes_out, duration_us;
+};
+void journal_request(const struct journal *journal, const struct journal_request *request);
+
+#endif

@@ -1,0 +1,192 @@
+/*
+ * A read is answered on the spot: the value is lent by the store and copied into the answer, which
+ * may take a slow client long to fetch. A write waits for its commit group.
+ */
+#include "service/kv_handlers.h"
+
+#include <microhttpd.h>
+
+#include <varve/db.h>
+
+#include "service/headers.h"
+#include "service/json_answer.h"
+#include "service/json_body.h"
+
+/* What a write may not be taken for: an unconditional one. */
+static enum varve_status refuse_conditions(struct exchange *exchange)
+{
+    static const char *const names[] = {"If-Match", "If-None-Match"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (header_find(exchange_headers(exchange), exchange_header_count(exchange), names[i]) !=
+            NULL)
+            return problem_set(&exchange->problem, PROBLEM_INVALID_REQUEST,
+                               "%s is not supported for writes", names[i]);
+    }
+    return VARVE_OK;
+}
+
+enum varve_status kv_read_sync(struct exchange *exchange)
+{
+    static const char name[] = "sync";
+    bool sync = false;
+    enum varve_status status =
+        query_get_bool(&exchange->target.query, name, &sync, &exchange->problem);
+    if (status == VARVE_OK && query_find(&exchange->target.query, name) != NULL)
+        exchange->sync = sync ? VARVE_SYNC_ON : VARVE_SYNC_OFF;
+    return status;
+}
+
+/* GET, HEAD */
+
+static enum varve_status prepare_get(struct exchange *exchange)
+{
+    struct query *query = &exchange->target.query;
+    struct problem *problem = &exchange->problem;
+    bool raw = false;
+    bool utf8 = false;
+    enum varve_status status = query_get_flag(query, "raw", &raw, problem);
+    if (status == VARVE_OK)
+        status = query_get_encoding(query, "encoding", &utf8, problem);
+    if (status != VARVE_OK)
+        return status;
+    exchange->encoding = utf8 ? VALUE_UTF8 : VALUE_BASE64;
+    if (raw && query_find(query, "encoding") != NULL)
+        return problem_set(problem, PROBLEM_INVALID_PARAMETER,
+                           "\"raw\" and \"encoding\" exclude each other");
+    if (raw) {
+        exchange->representation = REPRESENTATION_RAW;
+        return VARVE_OK;
+    }
+    size_t choice = 0;
+    status = accept_choose(exchange_headers(exchange), exchange_header_count(exchange),
+                           representation_types, REPRESENTATION_COUNT, &choice, problem);
+    if (status == VARVE_OK)
+        exchange->representation = (enum representation)choice;
+    return status;
+}
+
+static enum varve_status write_value(struct exchange *exchange, const struct varve_value *value)
+{
+    struct answer *answer = &exchange->answer;
+    answer->has_revision = true;
+    answer->revision = value->revision;
+    if (exchange->representation == REPRESENTATION_RAW) {
+        answer->tag = TAG_RAW;
+        answer->nosniff = true;
+        return buf_append_slice(&answer->body, value->data);
+    }
+    answer->tag = exchange->encoding == VALUE_UTF8 ? TAG_UTF8 : TAG_JSON;
+    return json_answer_item(&answer->body, exchange->target.key, value->data, exchange->encoding,
+                            value->revision);
+}
+
+static enum exchange_step handle_get(struct exchange *exchange)
+{
+    struct varve_value value = {0};
+    enum varve_status status = varve_get(exchange->db, exchange->target.key, NULL, &value);
+    if (status != VARVE_OK)
+        return exchange_fail(exchange, status);
+    status = write_value(exchange, &value);
+    varve_value_release(&value);
+    if (status != VARVE_OK)
+        return exchange_fail(exchange, status);
+    return exchange_answer(exchange, MHD_HTTP_OK, representation_types[exchange->representation]);
+}
+
+static const char *const get_params[] = {"raw", "encoding", NULL};
+const struct route kv_get_route = {
+    .meter = METER_KEY,
+    .needs_store = true,
+    .params = get_params,
+    .prepare = prepare_get,
+    .handle = handle_get,
+};
+
+/* PUT */
+
+static enum varve_status prepare_put(struct exchange *exchange)
+{
+    enum varve_status status = refuse_conditions(exchange);
+    if (status == VARVE_OK)
+        status = kv_read_sync(exchange);
+    if (status == VARVE_OK)
+        status = content_type_choose(exchange_headers(exchange), exchange_header_count(exchange),
+                                     true, &exchange->representation, &exchange->problem);
+    return status;
+}
+
+static enum exchange_step handle_put(struct exchange *exchange)
+{
+    struct varve_slice value = buf_slice(&exchange->body);
+    if (exchange->representation == REPRESENTATION_JSON) {
+        size_t bytes_max = exchange->loop->service->config->engine.value_bytes_max;
+        if (json_body_parse_put(value, bytes_max, &exchange->value, &exchange->problem) != VARVE_OK)
+            return exchange_refuse(exchange);
+        value = buf_slice(&exchange->value);
+    }
+    enum varve_status status = exchange_begin_batch(exchange);
+    if (status == VARVE_OK)
+        status = varve_batch_put(exchange->batch, exchange->target.key, value);
+    return status == VARVE_OK ? exchange_commit(exchange) : exchange_fail(exchange, status);
+}
+
+static enum exchange_step finish_put(struct exchange *exchange)
+{
+    if (exchange->write.status != VARVE_OK)
+        return exchange_fail(exchange, exchange->write.status);
+    struct answer *answer = &exchange->answer;
+    answer->has_revision = true;
+    answer->revision = exchange->write.revision;
+    answer->tag = TAG_RAW;
+    enum varve_status status =
+        json_answer_key(&answer->body, exchange->target.key, answer->revision);
+    if (status != VARVE_OK)
+        return exchange_fail(exchange, status);
+    return exchange_answer(exchange, MHD_HTTP_OK, representation_types[REPRESENTATION_JSON]);
+}
+
+static const char *const write_params[] = {"sync", NULL};
+const struct route kv_put_route = {
+    .meter = METER_KEY,
+    .needs_store = true,
+    .takes_body = true,
+    .needs_body = true,
+    .params = write_params,
+    .prepare = prepare_put,
+    .handle = handle_put,
+    .finish = finish_put,
+};
+
+/* DELETE */
+
+static enum varve_status prepare_delete(struct exchange *exchange)
+{
+    enum varve_status status = refuse_conditions(exchange);
+    return status == VARVE_OK ? kv_read_sync(exchange) : status;
+}
+
+static enum exchange_step handle_delete(struct exchange *exchange)
+{
+    enum varve_status status = exchange_begin_batch(exchange);
+    if (status == VARVE_OK)
+        status = varve_batch_delete(exchange->batch, exchange->target.key);
+    return status == VARVE_OK ? exchange_commit(exchange) : exchange_fail(exchange, status);
+}
+
+static enum exchange_step finish_delete(struct exchange *exchange)
+{
+    if (exchange->write.status != VARVE_OK)
+        return exchange_fail(exchange, exchange->write.status);
+    exchange->answer.has_revision = true;
+    exchange->answer.revision = exchange->write.revision;
+    return exchange_answer(exchange, MHD_HTTP_NO_CONTENT, NULL);
+}
+
+const struct route kv_delete_route = {
+    .meter = METER_KEY,
+    .needs_store = true,
+    .params = write_params,
+    .prepare = prepare_delete,
+    .handle = handle_delete,
+    .finish = finish_delete,
+};

@@ -1,0 +1,113 @@
+/*
+ * A counter has one writer, so it is a relaxed load and store, not an atomic addition: readers may
+ * see it a moment late, never torn.
+ */
+#include "service/meter.h"
+
+static const char *const route_paths[] = {
+#define ROUTE_PATH(name, path) [METER_##name] = (path),
+    METER_ROUTE_MAP(ROUTE_PATH)
+#undef ROUTE_PATH
+};
+
+static const char *const method_names[] = {
+    [METHOD_GET] = "GET",       [METHOD_HEAD] = "HEAD", [METHOD_PUT] = "PUT",
+    [METHOD_DELETE] = "DELETE", [METHOD_POST] = "POST", [METHOD_OTHER] = "other",
+};
+
+static const unsigned status_codes[] = {
+#define STATUS_CODE(code) code,
+    METER_STATUS_MAP(STATUS_CODE)
+#undef STATUS_CODE
+        0,
+};
+
+static const char *const op_names[] = {
+    [METER_OP_GET] = "get",     [METER_OP_PUT] = "put",     [METER_OP_DELETE] = "delete",
+    [METER_OP_RANGE] = "range", [METER_OP_BATCH] = "batch",
+};
+
+static enum meter_status status_find(unsigned code)
+{
+    switch (code) {
+#define STATUS_CASE(code)                                                                          \
+    case code:                                                                                     \
+        return METER_STATUS_##code;
+        METER_STATUS_MAP(STATUS_CASE)
+#undef STATUS_CASE
+    default:
+        return METER_STATUS_REST;
+    }
+}
+
+static enum meter_op op_find(enum meter_route route, enum request_method method)
+{
+    if (route == METER_RANGE)
+        return METER_OP_RANGE;
+    if (route == METER_BATCH)
+        return METER_OP_BATCH;
+    if (route != METER_KEY)
+        return METER_OP_NONE;
+    switch (method) {
+    case METHOD_GET:
+    case METHOD_HEAD:
+        return METER_OP_GET;
+    case METHOD_PUT:
+        return METER_OP_PUT;
+    case METHOD_DELETE:
+        return METER_OP_DELETE;
+    default:
+        return METER_OP_NONE;
+    }
+}
+
+void meter_record(struct meter *meter, const struct meter_event *event)
+{
+    meter_add(&meter->requests[event->route][event->method][status_find(event->status)], 1);
+    meter_add(&meter->bytes_in, event->bytes_in);
+    meter_add(&meter->bytes_out, event->bytes_out);
+    enum meter_op op = op_find(event->route, event->method);
+    if (op != METER_OP_NONE)
+        histogram_record(&meter->latency_us[op], event->duration_us);
+}
+
+static void counter_merge(_Atomic uint64_t *into, const _Atomic uint64_t *from)
+{
+    meter_add(into, atomic_load_explicit(from, memory_order_relaxed));
+}
+
+void meter_merge(struct meter *into, const struct meter *from)
+{
+    for (int route = 0; route < METER_ROUTE_COUNT; route++)
+        for (int method = 0; method < METER_METHOD_COUNT; method++)
+            for (int status = 0; status < METER_STATUS_COUNT; status++)
+                counter_merge(&into->requests[route][method][status],
+                              &from->requests[route][method][status]);
+    counter_merge(&into->bytes_in, &from->bytes_in);
+    counter_merge(&into->bytes_out, &from->bytes_out);
+    counter_merge(&into->connections_accepted, &from->connections_accepted);
+    counter_merge(&into->connections_refused, &from->connections_refused);
+    counter_merge(&into->connections_timed_out, &from->connections_timed_out);
+    for (int op = 0; op < METER_OP_COUNT; op++)
+        histogram_merge(&into->latency_us[op], &from->latency_us[op]);
+}
+
+const char *meter_route_path(enum meter_route route)
+{
+    return route_paths[route];
+}
+
+const char *meter_method_name(enum request_method method)
+{
+    return method_names[method];
+}
+
+unsigned meter_status_code(enum meter_status status)
+{
+    return status_codes[status];
+}
+
+const char *meter_op_name(enum meter_op op)
+{
+    return op_names[op];
+}

@@ -1,0 +1,30 @@
+/* Collects for both forms. The meters of the loops are read while they count. */
+#include "service/metrics.h"
+
+#include <stdlib.h>
+
+#include "service/event_loop.h"
+
+enum varve_status metrics_collect(struct service *service, struct metrics **ret)
+{
+    struct metrics *metrics = calloc(1, sizeof *metrics);
+    if (metrics == NULL)
+        return status_raise(VARVE_NO_MEMORY);
+    metrics->service = service;
+    for (size_t i = 0; i < service->loop_count; i++)
+        meter_merge(&metrics->meter, &service->loops[i]->meter);
+    struct varve_db *db = service_db(service);
+    if (db != NULL) {
+        metrics->has_store = true;
+        varve_stats_read(db, &metrics->stats);
+        for (int i = 0; i < VARVE_LATENCY_COUNT; i++)
+            varve_latency_read(db, (enum varve_latency)i, &metrics->latency[i]);
+    }
+    *ret = metrics;
+    return VARVE_OK;
+}
+
+void metrics_free(struct metrics *metrics)
+{
+    free(metrics);
+}

@@ -1,0 +1,244 @@
+/* GET /stats: the same figures as /metrics, grouped, with ratios worked out. */
+#include "service/metrics.h"
+
+#include "base/histogram.h"
+#include "service/json_writer.h"
+#include "service/process_info.h"
+
+static void write_uint(struct json_writer *w, const char *name, uint64_t value)
+{
+    json_write_name(w, name);
+    json_write_uint(w, value);
+}
+
+static void write_double(struct json_writer *w, const char *name, double value)
+{
+    json_write_name(w, name);
+    json_write_double(w, value);
+}
+
+static void begin_group(struct json_writer *w, const char *name)
+{
+    json_write_name(w, name);
+    json_write_object_begin(w);
+}
+
+/* 0 where there is nothing to divide by. */
+static double ratio(uint64_t part, uint64_t whole)
+{
+    return whole > 0 ? (double)part / (double)whole : 0;
+}
+
+static void write_server(struct json_writer *w, const struct metrics *metrics)
+{
+    struct service *service = metrics->service;
+    struct process_info info = {0};
+    process_info_read(&info);
+    begin_group(w, "server");
+    json_write_name(w, "version");
+    json_write_text(w, varve_version());
+    write_uint(w, "format_version", varve_format_version());
+    write_uint(w, "uptime_seconds", (uint64_t)(time(NULL) - service->started_at));
+    write_uint(w, "http_threads", service->loop_count);
+    write_uint(w, "connections", atomic_load(&service->connections));
+    write_uint(w, "connections_refused", atomic_load(&metrics->meter.connections_refused));
+    write_uint(w, "connections_timed_out", atomic_load(&metrics->meter.connections_timed_out));
+    write_uint(w, "body_bytes_in_flight", atomic_load(&service->body_bytes));
+    write_uint(w, "bytes_in", atomic_load(&metrics->meter.bytes_in));
+    write_uint(w, "bytes_out", atomic_load(&metrics->meter.bytes_out));
+    write_double(w, "cpu_seconds", info.cpu_seconds);
+    write_uint(w, "resident_bytes", info.resident_bytes);
+    write_uint(w, "open_fds", info.open_fds);
+    json_write_object_end(w);
+}
+
+static void write_config(struct json_writer *w, const struct service_config *config)
+{
+    struct config_setting setting;
+    begin_group(w, "config");
+    for (size_t i = 0; config_setting_at(config, i, &setting); i++) {
+        json_write_name(w, setting.name);
+        json_write_bytes_lossy(w, varve_slice_str(setting.text));
+    }
+    json_write_object_end(w);
+}
+
+static void write_ops(struct json_writer *w, const struct meter *meter)
+{
+    static const struct {
+        const char *name;
+        double percent;
+    } percentiles[] = {{"p50_us", 50}, {"p95_us", 95}, {"p99_us", 99}, {"p999_us", 99.9}};
+    begin_group(w, "ops");
+    for (int op = 0; op < METER_OP_COUNT; op++) {
+        const struct histogram *histogram = &meter->latency_us[op];
+        begin_group(w, meter_op_name((enum meter_op)op));
+        write_uint(w, "count", atomic_load(&histogram->count));
+        for (size_t i = 0; i < sizeof percentiles / sizeof percentiles[0]; i++)
+            write_uint(w, percentiles[i].name,
+                       histogram_percentile(histogram, percentiles[i].percent));
+        write_uint(w, "max_us", atomic_load(&histogram->max));
+        json_write_object_end(w);
+    }
+    json_write_object_end(w);
+}
+
+static void write_latency(struct json_writer *w, const char *name,
+                          const struct varve_latency_stats *latency)
+{
+    begin_group(w, name);
+    write_uint(w, "count", latency->count);
+    write_uint(w, "p50_us", latency->p50_us);
+    write_uint(w, "p95_us", latency->p95_us);
+    write_uint(w, "p99_us", latency->p99_us);
+    write_uint(w, "p999_us", latency->p999_us);
+    write_uint(w, "max_us", latency->max_us);
+    json_write_object_end(w);
+}
+
+static void write_memory_and_log(struct json_writer *w, const struct metrics *metrics)
+{
+    const struct varve_stats *stats = &metrics->stats;
+    begin_group(w, "memtable");
+    write_uint(w, "bytes", stats->memtable_bytes);
+    write_uint(w, "entries", stats->memtable_entries);
+    write_uint(w, "count", stats->memtables);
+    json_write_object_end(w);
+    begin_group(w, "wal");
+    write_uint(w, "segment", stats->wal_segment);
+    write_uint(w, "bytes_written", stats->wal_bytes);
+    write_uint(w, "live_bytes", stats->wal_live_bytes);
+    write_uint(w, "groups", stats->wal_groups);
+    write_uint(w, "syncs", stats->wal_syncs);
+    write_double(w, "batches_per_group", ratio(stats->batches, stats->wal_groups));
+    write_uint(w, "segments_recycled", stats->wal_segments_recycled);
+    write_latency(w, "sync", &metrics->latency[VARVE_LATENCY_SYNC]);
+    write_latency(w, "group", &metrics->latency[VARVE_LATENCY_GROUP]);
+    json_write_object_end(w);
+}
+
+static void write_levels(struct json_writer *w, const struct varve_stats *stats)
+{
+    json_write_name(w, "levels");
+    json_write_array_begin(w);
+    for (unsigned level = 0; level < VARVE_LEVELS_MAX; level++) {
+        json_write_object_begin(w);
+        write_uint(w, "level", level);
+        write_uint(w, "runs", stats->levels[level].runs);
+        write_uint(w, "tables", stats->levels[level].tables);
+        write_uint(w, "bytes", stats->levels[level].bytes);
+        write_uint(w, "entries", stats->levels[level].entries);
+        json_write_object_end(w);
+    }
+    json_write_array_end(w);
+}
+
+static void write_merging(struct json_writer *w, const struct metrics *metrics)
+{
+    const struct varve_stats *stats = &metrics->stats;
+    begin_group(w, "compaction");
+    write_uint(w, "flushes", stats->flushes);
+    write_uint(w, "flush_bytes", stats->flush_bytes);
+    write_uint(w, "compactions", stats->compactions);
+    write_uint(w, "running", stats->compactions_running);
+    write_uint(w, "trivial_moves", stats->trivial_moves);
+    write_uint(w, "bytes_read", stats->compaction_bytes_read);
+    write_uint(w, "bytes_written", stats->compaction_bytes_written);
+    write_latency(w, "flush", &metrics->latency[VARVE_LATENCY_FLUSH]);
+    write_latency(w, "compaction", &metrics->latency[VARVE_LATENCY_COMPACTION]);
+    json_write_object_end(w);
+
+    uint64_t last_level_bytes = 0;
+    for (unsigned level = 0; level < VARVE_LEVELS_MAX; level++) {
+        if (stats->levels[level].bytes > 0)
+            last_level_bytes = stats->levels[level].bytes;
+    }
+    uint64_t table_writes = stats->flush_bytes + stats->compaction_bytes_written;
+    begin_group(w, "amplification");
+    write_double(w, "write", ratio(table_writes, stats->user_write_bytes));
+    write_double(w, "write_with_wal",
+                 ratio(table_writes + stats->wal_bytes, stats->user_write_bytes));
+    write_double(w, "read", ratio(stats->block_reads, stats->gets + stats->seeks));
+    write_double(w, "space", ratio(stats->table_bytes, last_level_bytes));
+    json_write_object_end(w);
+}
+
+static void write_reading(struct json_writer *w, const struct varve_stats *stats)
+{
+    begin_group(w, "bloom");
+    write_uint(w, "checks", stats->bloom_checks);
+    write_uint(w, "useful", stats->bloom_useful);
+    write_uint(w, "false_positives", stats->bloom_false_positives);
+    json_write_object_end(w);
+    begin_group(w, "index");
+    write_uint(w, "tables_open", stats->tables_open);
+    write_uint(w, "block_reads", stats->block_reads);
+    write_uint(w, "block_read_bytes", stats->block_read_bytes);
+    write_uint(w, "snapshots", stats->snapshots);
+    write_uint(w, "iterators", stats->iterators);
+    json_write_object_end(w);
+    begin_group(w, "cache");
+    write_uint(w, "bytes", stats->cache_bytes);
+    write_uint(w, "limit_bytes", stats->cache_bytes_max);
+    write_uint(w, "lookups", stats->cache_lookups);
+    write_uint(w, "hits", stats->cache_hits);
+    write_double(w, "hit_ratio", ratio(stats->cache_hits, stats->cache_lookups));
+    json_write_object_end(w);
+    begin_group(w, "stalls");
+    write_uint(w, "count", stats->stalls);
+    write_uint(w, "total_us", stats->stall_us);
+    json_write_object_end(w);
+    begin_group(w, "disk");
+    write_uint(w, "tables", stats->tables);
+    write_uint(w, "table_bytes", stats->table_bytes);
+    write_uint(w, "wal_bytes", stats->wal_live_bytes);
+    json_write_object_end(w);
+}
+
+static void write_store(struct json_writer *w, const struct varve_stats *stats)
+{
+    static const char *const states[] = {
+        [VARVE_STATE_OK] = "ok",
+        [VARVE_STATE_NO_SPACE] = "no_space",
+        [VARVE_STATE_READ_ONLY] = "read_only",
+    };
+    begin_group(w, "store");
+    json_write_name(w, "state");
+    json_write_text(w, states[stats->state]);
+    write_uint(w, "revision", stats->revision);
+    write_uint(w, "puts", stats->puts);
+    write_uint(w, "deletes", stats->deletes);
+    write_uint(w, "gets", stats->gets);
+    write_uint(w, "gets_found", stats->gets_found);
+    write_uint(w, "seeks", stats->seeks);
+    write_uint(w, "batches", stats->batches);
+    write_uint(w, "user_write_bytes", stats->user_write_bytes);
+    json_write_object_end(w);
+    begin_group(w, "recovery");
+    write_uint(w, "duration_us", stats->recovery_us);
+    write_uint(w, "segments", stats->recovery_segments);
+    write_uint(w, "frames", stats->recovery_frames);
+    write_uint(w, "entries", stats->recovery_entries);
+    write_uint(w, "cut_frames", stats->recovery_cut_frames);
+    write_uint(w, "cut_bytes", stats->recovery_cut_bytes);
+    json_write_object_end(w);
+}
+
+enum varve_status metrics_write_json(const struct metrics *metrics, struct buf *out)
+{
+    struct json_writer w;
+    json_writer_init(&w, out);
+    json_write_object_begin(&w);
+    write_server(&w, metrics);
+    write_config(&w, metrics->service->config);
+    write_ops(&w, &metrics->meter);
+    if (metrics->has_store) {
+        write_store(&w, &metrics->stats);
+        write_memory_and_log(&w, metrics);
+        write_levels(&w, &metrics->stats);
+        write_merging(&w, metrics);
+        write_reading(&w, &metrics->stats);
+    }
+    json_write_object_end(&w);
+    return json_writer_status(&w);
+}

@@ -1,0 +1,335 @@
+/*
+ * The Prometheus text format, version 0.0.4. Most series are fields of struct varve_stats, listed
+ * in a table; the rest need labels or arithmetic. Times are in seconds, as the conventions want.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "service/metrics.h"
+#include "service/process_info.h"
+
+/* Appends until something fails; the failure is asked for once, at the end. */
+struct text {
+    struct buf *out;
+    enum varve_status status;
+};
+
+static void begin_metric(struct text *text, const char *name, const char *type, const char *help)
+{
+    if (text->status == VARVE_OK)
+        text->status =
+            buf_append_format(text->out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* `labels` is empty or {name="value",…} */
+static void add_uint(struct text *text, const char *name, const char *labels, uint64_t value)
+{
+    if (text->status == VARVE_OK)
+        text->status = buf_append_format(text->out, "%s%s %" PRIu64 "\n", name, labels, value);
+}
+
+static void add_number(struct text *text, const char *name, const char *labels, double value)
+{
+    if (text->status == VARVE_OK)
+        text->status = buf_append_format(text->out, "%s%s %.9g\n", name, labels, value);
+}
+
+static void add_metric(struct text *text, const char *name, const char *type, const char *help,
+                       uint64_t value)
+{
+    begin_metric(text, name, type, help);
+    add_uint(text, name, "", value);
+}
+
+static void add_seconds(struct text *text, const char *name, const char *type, const char *help,
+                        double seconds)
+{
+    begin_metric(text, name, type, help);
+    add_number(text, name, "", seconds);
+}
+
+/* The store's own counters and gauges. */
+
+#define COUNTER "counter"
+#define GAUGE "gauge"
+#define STAT(field) offsetof(struct varve_stats, field)
+static const struct stat_field {
+    const char *name, *type, *help;
+    size_t offset;
+} stat_fields[] = {
+    {"varve_revision", GAUGE, "The newest visible revision.", STAT(revision)},
+    {"varve_puts_total", COUNTER, "Keys put.", STAT(puts)},
+    {"varve_deletes_total", COUNTER, "Keys deleted.", STAT(deletes)},
+    {"varve_gets_total", COUNTER, "Keys looked up.", STAT(gets)},
+    {"varve_gets_found_total", COUNTER, "Keys looked up and found.", STAT(gets_found)},
+    {"varve_seeks_total", COUNTER, "Seeks of iterators.", STAT(seeks)},
+    {"varve_batches_total", COUNTER, "Batches committed.", STAT(batches)},
+    {"varve_user_write_bytes_total", COUNTER, "Bytes of keys and values as they came in.",
+     STAT(user_write_bytes)},
+    {"varve_memtable_bytes", GAUGE, "Bytes in memtables.", STAT(memtable_bytes)},
+    {"varve_memtable_entries", GAUGE, "Entries in memtables.", STAT(memtable_entries)},
+    {"varve_memtables", GAUGE, "Memtables, active and waiting for their flush.", STAT(memtables)},
+    {"varve_wal_bytes_total", COUNTER, "Bytes written to the log.", STAT(wal_bytes)},
+    {"varve_wal_groups_total", COUNTER, "Commit groups.", STAT(wal_groups)},
+    {"varve_wal_syncs_total", COUNTER, "Syncs of the log.", STAT(wal_syncs)},
+    {"varve_wal_segment", GAUGE, "The active log segment.", STAT(wal_segment)},
+    {"varve_wal_live_bytes", GAUGE, "Bytes in live log segments.", STAT(wal_live_bytes)},
+    {"varve_wal_segments_recycled_total", COUNTER, "Log segments used again.",
+     STAT(wal_segments_recycled)},
+    {"varve_table_bytes", GAUGE, "Bytes in tables.", STAT(table_bytes)},
+    {"varve_tables", GAUGE, "Tables.", STAT(tables)},
+    {"varve_tables_open", GAUGE, "Tables held open.", STAT(tables_open)},
+    {"varve_flushes_total", COUNTER, "Memtables written out.", STAT(flushes)},
+    {"varve_flush_bytes_total", COUNTER, "Bytes written by flushes.", STAT(flush_bytes)},
+    {"varve_compactions_total", COUNTER, "Compactions.", STAT(compactions)},
+    {"varve_compaction_read_bytes_total", COUNTER, "Bytes read by compactions.",
+     STAT(compaction_bytes_read)},
+    {"varve_compaction_written_bytes_total", COUNTER, "Bytes written by compactions.",
+     STAT(compaction_bytes_written)},
+    {"varve_compactions_running", GAUGE, "Compactions under way.", STAT(compactions_running)},
+    {"varve_trivial_moves_total", COUNTER, "Tables moved down as they are.", STAT(trivial_moves)},
+    {"varve_stalls_total", COUNTER, "Writes slowed down by compaction debt.", STAT(stalls)},
+    {"varve_bloom_checks_total", COUNTER, "Filters asked.", STAT(bloom_checks)},
+    {"varve_bloom_useful_total", COUNTER, "Filters that saved a table read.", STAT(bloom_useful)},
+    {"varve_bloom_false_positives_total", COUNTER,
+     "Filters that let a needless table read through.", STAT(bloom_false_positives)},
+    {"varve_cache_lookups_total", COUNTER, "Lookups in the block cache.", STAT(cache_lookups)},
+    {"varve_cache_hits_total", COUNTER, "Lookups that found the block.", STAT(cache_hits)},
+    {"varve_cache_bytes", GAUGE, "Bytes in the block cache.", STAT(cache_bytes)},
+    {"varve_cache_limit_bytes", GAUGE, "The block cache's budget.", STAT(cache_bytes_max)},
+    {"varve_block_reads_total", COUNTER, "Blocks read from tables.", STAT(block_reads)},
+    {"varve_block_read_bytes_total", COUNTER, "Bytes of blocks read.", STAT(block_read_bytes)},
+    {"varve_snapshots", GAUGE, "Snapshots held.", STAT(snapshots)},
+    {"varve_iterators", GAUGE, "Iterators open.", STAT(iterators)},
+    {"varve_recovery_frames", GAUGE, "Log frames replayed by the last open.",
+     STAT(recovery_frames)},
+    {"varve_recovery_entries", GAUGE, "Entries replayed by the last open.", STAT(recovery_entries)},
+    {"varve_recovery_segments", GAUGE, "Log segments replayed by the last open.",
+     STAT(recovery_segments)},
+    {"varve_recovery_cut_frames", GAUGE,
+     "Valid frames that the last open cut off with a torn tail.", STAT(recovery_cut_frames)},
+    {"varve_recovery_cut_bytes", GAUGE, "Bytes that the last open cut off.",
+     STAT(recovery_cut_bytes)},
+};
+
+static uint64_t stat_field_value(const struct varve_stats *stats, const struct stat_field *field)
+{
+    uint64_t value = 0;
+    memcpy(&value, (const char *)stats + field->offset, sizeof value);
+    return value;
+}
+
+static void add_levels(struct text *text, const struct varve_stats *stats)
+{
+    static const struct {
+        const char *name, *help;
+        size_t offset;
+    } fields[] = {
+        {"varve_level_runs", "Runs, by level.", offsetof(struct varve_level_stats, runs)},
+        {"varve_level_tables", "Tables, by level.", offsetof(struct varve_level_stats, tables)},
+        {"varve_level_bytes", "Bytes in tables, by level.",
+         offsetof(struct varve_level_stats, bytes)},
+        {"varve_level_entries", "Entries in tables, by level.",
+         offsetof(struct varve_level_stats, entries)},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        begin_metric(text, fields[i].name, GAUGE, fields[i].help);
+        for (unsigned level = 0; level < VARVE_LEVELS_MAX; level++) {
+            char labels[32];
+            uint64_t value = 0;
+            snprintf(labels, sizeof labels, "{level=\"%u\"}", level);
+            memcpy(&value, (const char *)&stats->levels[level] + fields[i].offset, sizeof value);
+            add_uint(text, fields[i].name, labels, value);
+        }
+    }
+}
+
+/* Histograms. */
+
+static const uint64_t bounds_us[] = {
+    50,     100,    200,    500,     1000,    2000,    5000,     10000,    20000,    50000,
+    100000, 200000, 500000, 1000000, 2000000, 5000000, 10000000, 30000000, 60000000,
+};
+#define BOUND_COUNT (sizeof bounds_us / sizeof bounds_us[0])
+
+/* `label` is name="value", or empty. */
+static void add_buckets(struct text *text, const char *name, const char *label,
+                        const uint64_t *cumulative, uint64_t count, uint64_t sum_us)
+{
+    char full[96], labels[96];
+    const char *comma = label[0] != '\0' ? "," : "";
+    snprintf(full, sizeof full, "%s_bucket", name);
+    for (size_t i = 0; i < BOUND_COUNT; i++) {
+        snprintf(labels, sizeof labels, "{%s%sle=\"%g\"}", label, comma,
+                 (double)bounds_us[i] / 1e6);
+        /* counted a moment before `count`, or after it */
+        add_uint(text, full, labels, cumulative[i] < count ? cumulative[i] : count);
+    }
+    snprintf(labels, sizeof labels, "{%s%sle=\"+Inf\"}", label, comma);
+    add_uint(text, full, labels, count);
+    snprintf(labels, sizeof labels, label[0] != '\0' ? "{%s}" : "%s", label);
+    snprintf(full, sizeof full, "%s_sum", name);
+    add_number(text, full, labels, (double)sum_us / 1e6);
+    snprintf(full, sizeof full, "%s_count", name);
+    add_uint(text, full, labels, count);
+}
+
+static void add_request_latency(struct text *text, const struct meter *meter)
+{
+    static const char name[] = "varve_http_request_duration_seconds";
+    begin_metric(text, name, "histogram",
+                 "Time from a request's first line to its answer, by operation.");
+    for (int op = 0; op < METER_OP_COUNT; op++) {
+        const struct histogram *histogram = &meter->latency_us[op];
+        uint64_t cumulative[BOUND_COUNT];
+        char label[32];
+        for (size_t i = 0; i < BOUND_COUNT; i++)
+            cumulative[i] = histogram_count_up_to(histogram, bounds_us[i]);
+        snprintf(label, sizeof label, "op=\"%s\"", meter_op_name((enum meter_op)op));
+        add_buckets(text, name, label, cumulative, atomic_load(&histogram->count),
+                    atomic_load(&histogram->sum));
+    }
+}
+
+static void add_store_latency(struct text *text, const struct metrics *metrics)
+{
+    static const struct {
+        enum varve_latency which;
+        const char *name, *help;
+    } kinds[] = {
+        {VARVE_LATENCY_SYNC, "varve_wal_sync_duration_seconds", "Time of a sync of the log."},
+        {VARVE_LATENCY_GROUP, "varve_wal_group_duration_seconds",
+         "Time of a commit group, from append to publish."},
+        {VARVE_LATENCY_FLUSH, "varve_flush_duration_seconds", "Time of a flush."},
+        {VARVE_LATENCY_COMPACTION, "varve_compaction_duration_seconds", "Time of a compaction."},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        uint64_t cumulative[BOUND_COUNT] = {0};
+        varve_latency_buckets(service_db(metrics->service), kinds[i].which, bounds_us, BOUND_COUNT,
+                              cumulative);
+        begin_metric(text, kinds[i].name, "histogram", kinds[i].help);
+        const struct varve_latency_stats *latency = &metrics->latency[kinds[i].which];
+        add_buckets(text, kinds[i].name, "", cumulative, latency->count, latency->sum_us);
+    }
+}
+
+/* The service. */
+
+static void add_requests(struct text *text, const struct meter *meter)
+{
+    static const char name[] = "varve_http_requests_total";
+    begin_metric(text, name, COUNTER, "Requests answered, by method, route and status code.");
+    for (int route = 0; route < METER_ROUTE_COUNT; route++) {
+        for (int method = 0; method < METER_METHOD_COUNT; method++) {
+            for (int status = 0; status < METER_STATUS_COUNT; status++) {
+                uint64_t count = atomic_load(&meter->requests[route][method][status]);
+                if (count == 0)
+                    continue;
+                char labels[128], code[8];
+                unsigned number = meter_status_code((enum meter_status)status);
+                snprintf(code, sizeof code, "%u", number);
+                snprintf(labels, sizeof labels, "{method=\"%s\",route=\"%s\",code=\"%s\"}",
+                         meter_method_name((enum request_method)method),
+                         meter_route_path((enum meter_route)route), number != 0 ? code : "other");
+                add_uint(text, name, labels, count);
+            }
+        }
+    }
+}
+
+static const char *state_name(const struct metrics *metrics)
+{
+    switch (service_state(metrics->service)) {
+    case SERVICE_RECOVERING:
+        return "recovering";
+    case SERVICE_DRAINING:
+        return "draining";
+    case SERVICE_READY:
+        break;
+    }
+    switch (metrics->stats.state) {
+    case VARVE_STATE_NO_SPACE:
+        return "no_space";
+    case VARVE_STATE_READ_ONLY:
+        return "read_only";
+    case VARVE_STATE_OK:
+        break;
+    }
+    return "ok";
+}
+
+static void add_service(struct text *text, const struct metrics *metrics)
+{
+    static const char *const states[] = {"ok", "recovering", "draining", "read_only", "no_space"};
+    struct service *service = metrics->service;
+    const struct meter *meter = &metrics->meter;
+    char labels[96];
+    begin_metric(text, "varve_build_info", GAUGE, "Always 1; the labels say what runs.");
+    snprintf(labels, sizeof labels, "{version=\"%s\",format_version=\"%u\"}", varve_version(),
+             varve_format_version());
+    add_uint(text, "varve_build_info", labels, 1);
+    begin_metric(text, "varve_state", GAUGE, "1 for the state that /health reports.");
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
+        snprintf(labels, sizeof labels, "{state=\"%s\"}", states[i]);
+        add_uint(text, "varve_state", labels, strcmp(states[i], state_name(metrics)) == 0);
+    }
+    add_requests(text, meter);
+    add_request_latency(text, meter);
+    add_metric(text, "varve_http_request_body_bytes_total", COUNTER, "Bytes of bodies received.",
+               atomic_load(&meter->bytes_in));
+    add_metric(text, "varve_http_response_body_bytes_total", COUNTER, "Bytes of bodies sent.",
+               atomic_load(&meter->bytes_out));
+    add_metric(text, "varve_http_connections", GAUGE, "Connections open.",
+               atomic_load(&service->connections));
+    add_metric(text, "varve_http_connections_limit", GAUGE, "Connections that are served at most.",
+               service->config->max_connections);
+    add_metric(text, "varve_http_connections_accepted_total", COUNTER, "Connections accepted.",
+               atomic_load(&meter->connections_accepted));
+    add_metric(text, "varve_http_connections_refused_total", COUNTER, "Connections over the limit.",
+               atomic_load(&meter->connections_refused));
+    add_metric(text, "varve_http_connections_timed_out_total", COUNTER,
+               "Connections closed because they were idle or too slow.",
+               atomic_load(&meter->connections_timed_out));
+    add_metric(text, "varve_http_body_bytes_in_flight", GAUGE, "Bytes reserved for bodies.",
+               atomic_load(&service->body_bytes));
+}
+
+static void add_process(struct text *text, const struct metrics *metrics)
+{
+    struct process_info info = {0};
+    process_info_read(&info);
+    add_seconds(text, "process_cpu_seconds_total", COUNTER, "User and system time used.",
+                info.cpu_seconds);
+    add_metric(text, "process_resident_memory_bytes", GAUGE, "Resident memory.",
+               info.resident_bytes);
+    add_metric(text, "process_virtual_memory_bytes", GAUGE, "Virtual memory.", info.virtual_bytes);
+    add_metric(text, "process_open_fds", GAUGE, "Open file descriptors.", info.open_fds);
+    add_metric(text, "process_max_fds", GAUGE, "File descriptors allowed.", info.max_fds);
+    add_metric(text, "process_start_time_seconds", GAUGE, "When it started, since 1970.",
+               (uint64_t)metrics->service->started_at);
+}
+
+enum varve_status metrics_write_text(const struct metrics *metrics, struct buf *out)
+{
+    struct text text = {.out = out};
+    add_service(&text, metrics);
+    if (metrics->has_store) {
+        for (size_t i = 0; i < sizeof stat_fields / sizeof stat_fields[0]; i++)
+            add_metric(&text, stat_fields[i].name, stat_fields[i].type, stat_fields[i].help,
+                       stat_field_value(&metrics->stats, &stat_fields[i]));
+        add_seconds(&text, "varve_stall_seconds_total", COUNTER,
+                    "Time that writes were slowed down by.", (double)metrics->stats.stall_us / 1e6);
+        add_seconds(&text, "varve_recovery_seconds", GAUGE, "Time that the last open took.",
+                    (double)metrics->stats.recovery_us / 1e6);
+        add_levels(&text, &metrics->stats);
+        add_store_latency(&text, metrics);
+    }
+    add_process(&text, metrics);
+    return text.status;
+}

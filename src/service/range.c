@@ -1,0 +1,130 @@
+/*
+ * A page is read in one go from one iterator, so it is one snapshot. It ends at `limit` items or
+ * before the item that would take it over the byte limit. Whether more follows is known because the
+ * iterator then stands on the first item that is left out. The key of the last item is copied at
+ * each step, for which item is the last shows only when the iterator has left it.
+ */
+#include "service/range.h"
+
+#include <microhttpd.h>
+
+#include <varve/iterator.h>
+
+#include "service/headers.h"
+#include "service/json_answer.h"
+#include "service/range_query.h"
+
+struct page {
+    const struct range_query *range;
+    struct varve_iterator *iterator;
+    struct json_page json;
+    struct buf last_key; /* owned: of the last item */
+    bool has_more;
+};
+
+static enum varve_status open_iterator(struct page *page, struct varve_db *db)
+{
+    struct varve_iterator_options options = {
+        .start = page->range->start,
+        .end = page->range->end,
+        .fill_cache = true,
+    };
+    return varve_iterator_new(db, &options, &page->iterator);
+}
+
+/* Stands on the first item of the page, or VARVE_END. */
+static enum varve_status seek_first(struct page *page)
+{
+    if (page->range->none)
+        return VARVE_END;
+    return page->range->reverse ? varve_iterator_seek_last(page->iterator)
+                                : varve_iterator_seek_first(page->iterator);
+}
+
+static enum varve_status add_item(struct page *page)
+{
+    const struct range_query *range = page->range;
+    struct varve_slice key = varve_iterator_key(page->iterator);
+    uint64_t revision = varve_iterator_revision(page->iterator);
+    if (range->keys_only)
+        return json_page_add_key(&page->json, key, revision);
+    return json_page_add(&page->json, key, varve_iterator_value(page->iterator),
+                         range->utf8 ? VALUE_UTF8 : VALUE_BASE64, revision);
+}
+
+static enum varve_status move_on(struct page *page)
+{
+    return page->range->reverse ? varve_iterator_prev(page->iterator)
+                                : varve_iterator_next(page->iterator);
+}
+
+static enum varve_status add_items(struct page *page)
+{
+    enum varve_status status = seek_first(page);
+    while (status == VARVE_OK && page->json.count < page->range->limit) {
+        status = add_item(page);
+        if (status == VARVE_END) { /* it does not fit */
+            status = VARVE_OK;
+            break;
+        }
+        if (status == VARVE_OK)
+            status = buf_assign(&page->last_key, varve_iterator_key(page->iterator));
+        if (status == VARVE_OK)
+            status = move_on(page);
+    }
+    page->has_more = status == VARVE_OK;
+    return status == VARVE_END ? VARVE_OK : status;
+}
+
+static enum varve_status write_page(struct page *page, struct varve_db *db, struct buf *out)
+{
+    struct buf cursor = {0};
+    enum varve_status status = open_iterator(page, db);
+    if (status == VARVE_OK)
+        status = json_page_begin(&page->json, out);
+    if (status == VARVE_OK)
+        status = add_items(page);
+    if (status == VARVE_OK && page->has_more)
+        status = range_query_next_cursor(page->range, buf_slice(&page->last_key), &cursor);
+    if (status == VARVE_OK)
+        status = json_page_end(&page->json, buf_slice(&cursor),
+                               varve_iterator_view_revision(page->iterator));
+    buf_deinit(&cursor);
+    return status;
+}
+
+static enum varve_status prepare_range(struct exchange *exchange)
+{
+    size_t choice = 0;
+    return accept_choose(exchange_headers(exchange), exchange_header_count(exchange),
+                         &representation_types[REPRESENTATION_JSON], 1, &choice,
+                         &exchange->problem);
+}
+
+static enum exchange_step handle_range(struct exchange *exchange)
+{
+    struct range_query range = {0};
+    struct page page = {.range = &range};
+    enum exchange_step step = EXCHANGE_DONE;
+    if (range_query_parse(&range, &exchange->target.query, &exchange->problem) != VARVE_OK) {
+        step = exchange_refuse(exchange);
+        goto out;
+    }
+    enum varve_status status = write_page(&page, exchange->db, &exchange->answer.body);
+    if (status != VARVE_OK)
+        step = exchange_fail(exchange, status);
+    else
+        step = exchange_answer(exchange, MHD_HTTP_OK, representation_types[REPRESENTATION_JSON]);
+out:
+    varve_iterator_free(page.iterator);
+    buf_deinit(&page.last_key);
+    range_query_deinit(&range);
+    return step;
+}
+
+const struct route range_route = {
+    .meter = METER_RANGE,
+    .needs_store = true,
+    .prepare = prepare_range,
+    .handle = handle_range,
+};

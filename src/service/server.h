@@ -1,0 +1,21 @@
+/* service/server.h: the life of varved, from its first socket to its last byte. */
+#ifndef SERVICE_SERVER_H
+#define SERVICE_SERVER_H
+
+#include "service/config.h"
+#include "service/journal.h"
+
+/* What varved exits with. */
+enum server_exit {
+    SERVER_EXIT_OK = 0,
+    SERVER_EXIT_FAILURE = 1, /* it could not start, or not close the store cleanly */
+    SERVER_EXIT_CONFIG = 2,
+    SERVER_EXIT_LOCKED = 3,  /* another process has the directory or the address */
+    SERVER_EXIT_DAMAGED = 4, /* the store needs a person */
+};
+
+/* Serves until SIGTERM or SIGINT. Blocks those and ignores SIGPIPE for the whole process, so call
+ * it from the first thread, before any other. */
+enum server_exit server_run(const struct service_config *config, const struct journal *journal);
+
+#endif

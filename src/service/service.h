@@ -1,0 +1,58 @@
+/*
+ * service/service.h: what all event loops and handlers of one varved share. The server owns it; the
+ * fields that are not atomic never change while a loop runs.
+ */
+#ifndef SERVICE_SERVICE_H
+#define SERVICE_SERVICE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "service/config.h"
+#include "service/journal.h"
+
+struct event_loop;
+struct thread_pool;
+struct varve_db;
+
+enum service_state {
+    SERVICE_RECOVERING, /* listening; the store is not open yet */
+    SERVICE_READY,
+    SERVICE_DRAINING, /* still answers, but wants no new clients */
+};
+
+struct service {
+    const struct service_config *config; /* borrowed */
+    const struct journal *journal;       /* borrowed */
+    struct event_loop **loops;           /* complete before a loop runs */
+    size_t loop_count;
+    struct thread_pool *workers; /* for what must not hold an event loop up */
+    uint64_t random;             /* of this process */
+    time_t started_at;           /* wall clock */
+
+    _Atomic(struct varve_db *) db; /* NULL until it is open; closed after the loops have ended */
+    _Atomic int state;             /* enum service_state */
+
+    _Atomic size_t connections; /* now, over all loops */
+    _Atomic size_t body_bytes;  /* now, reserved for bodies in flight */
+};
+
+static inline enum service_state service_state(struct service *service)
+{
+    return (enum service_state)atomic_load_explicit(&service->state, memory_order_acquire);
+}
+
+/* NULL while the store is being opened. */
+static inline struct varve_db *service_db(struct service *service)
+{
+    return atomic_load_explicit(&service->db, memory_order_acquire);
+}
+
+/* Takes `size` bytes of the budget for bodies in flight; false when there is not so much left. */
+bool service_reserve_body(struct service *service, size_t size);
+void service_release_body(struct service *service, size_t size);
+
+#endif

@@ -1,0 +1,96 @@
+/*
+ * fdatasync_bench.c: what one durable write costs on this disk, with nothing around it.
+ *
+ * fdatasync_bench --file FILE [--seconds D]
+ *
+ * Writes zeros over the whole file and syncs it, so that later syncs change no metadata; then
+ * writes WRITE_BYTES bytes one behind the other, with fdatasync after each, for D seconds. Prints
+ * the rate and the latencies, and removes the file.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FILE_BYTES (64u << 20)
+#define WRITE_BYTES 150u
+#define SAMPLES_MAX (FILE_BYTES / WRITE_BYTES)
+
+static uint64_t now_ns(void)
+{
+    struct timespec now = {0};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static int compare_samples(const void *left, const void *right)
+{
+    uint32_t a = *(const uint32_t *)left;
+    uint32_t b = *(const uint32_t *)right;
+    return (a > b) - (a < b);
+}
+
+static int fill_with_zeros(int fd)
+{
+    static const char zeros[1 << 16];
+    for (size_t at = 0; at < FILE_BYTES; at += sizeof zeros)
+        if (pwrite(fd, zeros, sizeof zeros, (off_t)at) != (ssize_t)sizeof zeros)
+            return -1;
+    return fsync(fd);
+}
+
+static int measure(int fd, unsigned seconds)
+{
+    static uint32_t samples[SAMPLES_MAX];
+    char data[WRITE_BYTES];
+    size_t count = 0;
+    memset(data, 'x', sizeof data);
+    uint64_t start = now_ns();
+    uint64_t last = start;
+    while (count < SAMPLES_MAX && last - start < (uint64_t)seconds * 1000000000u) {
+        if (pwrite(fd, data, sizeof data, (off_t)(count * WRITE_BYTES)) != (ssize_t)sizeof data ||
+            fdatasync(fd) != 0)
+            return -1;
+        uint64_t now = now_ns();
+        samples[count++] = (uint32_t)(now - last);
+        last = now;
+    }
+    if (count == 0)
+        return -1;
+    qsort(samples, count, sizeof *samples, compare_samples);
+    printf("fdatasync %.0f/s p50 %.0f us p99 %.0f us\n",
+           (double)count / ((double)(last - start) / 1e9), samples[count / 2] / 1e3,
+           samples[count * 99 / 100] / 1e3);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"file", required_argument, NULL, 'f'}, {"seconds", required_argument, NULL, 's'}, {0}};
+    const char *path = NULL;
+    unsigned seconds = 3;
+    for (int flag = 0; (flag = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (flag == 'f')
+            path = optarg;
+        else if (flag == 's')
+            seconds = (unsigned)atoi(optarg);
+        else
+            return 2;
+    }
+    if (!path)
+        return 2;
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || fill_with_zeros(fd) != 0 || measure(fd, seconds) != 0) {
+        fprintf(stderr, "%s: %s\n", path, strerror(errno));
+        return 1;
+    }
+    close(fd);
+    unlink(path);
+    return 0;
+}

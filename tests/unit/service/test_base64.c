@@ -1,0 +1,179 @@
+/* base64 both ways, and all that must not be taken for it. */
+#include "service/base64.h"
+
+#include "support.h"
+
+static const struct {
+    const char *bytes, *text, *url;
+} rfc_vectors[] = {
+    {"", "", ""},
+    {"f", "Zg==", "Zg"},
+    {"fo", "Zm8=", "Zm8"},
+    {"foo", "Zm9v", "Zm9v"},
+    {"foob", "Zm9vYg==", "Zm9vYg"},
+    {"fooba", "Zm9vYmE=", "Zm9vYmE"},
+    {"foobar", "Zm9vYmFy", "Zm9vYmFy"},
+    {"\xfb\xff\xbf\xfe", "+/+//g==", "-_-__g"},
+};
+
+START_TEST(vectors)
+{
+    for (size_t i = 0; i < COUNT(rfc_vectors); i++) {
+        struct buf out = {0};
+        ck_ok(base64_encode(varve_slice_str(rfc_vectors[i].bytes), &out));
+        ck_text(buf_slice(&out), rfc_vectors[i].text);
+        ck_assert_uint_eq(out.size, base64_encoded_size(strlen(rfc_vectors[i].bytes)));
+        buf_clear(&out);
+        ck_ok(base64url_encode(varve_slice_str(rfc_vectors[i].bytes), &out));
+        ck_text(buf_slice(&out), rfc_vectors[i].url);
+        buf_clear(&out);
+        ck_ok(base64_decode(varve_slice_str(rfc_vectors[i].text), &out));
+        ck_text(buf_slice(&out), rfc_vectors[i].bytes);
+        buf_clear(&out);
+        ck_ok(base64url_decode(varve_slice_str(rfc_vectors[i].url), &out));
+        ck_text(buf_slice(&out), rfc_vectors[i].bytes);
+        buf_deinit(&out);
+    }
+}
+END_TEST
+
+START_TEST(padding_of_the_url_form_is_optional)
+{
+    static const char *const texts[] = {"Zg", "Zg==", "Zm8", "Zm8=", "Zm9v", ""};
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        size_t size = 99;
+        ck_ok(base64url_check(varve_slice_str(texts[i]), &size));
+        ck_assert_uint_eq(size, (strcspn(texts[i], "=") * 3) / 4);
+    }
+}
+END_TEST
+
+/* Lengths round the line length of libb64 and round its chunks of translation. */
+START_TEST(every_length_comes_back)
+{
+    uint8_t bytes[7000];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 131 + (i >> 8));
+    for (size_t size = 0; size <= sizeof bytes; size += size < 400 ? 1 : 371) {
+        struct buf text = {0}, back = {0};
+        struct varve_slice copy = {0};
+        uint8_t *memory = exact_copy(varve_slice(bytes, size), &copy);
+        ck_ok(base64_encode(copy, &text));
+        ck_assert_uint_eq(text.size, base64_encoded_size(size));
+        ck_assert(text.size == 0 || memchr(text.data, '\n', text.size) == NULL);
+        ck_ok(buf_append(&back, "head", 4));
+        ck_ok(base64_decode(buf_slice(&text), &back));
+        ck_bytes(varve_slice(back.data + 4, back.size - 4), copy);
+        buf_clear(&text);
+        buf_clear(&back);
+        ck_ok(base64url_encode(copy, &text));
+        size_t checked = 0;
+        ck_ok(base64url_check(buf_slice(&text), &checked));
+        ck_assert_uint_eq(checked, size);
+        ck_ok(base64url_decode(buf_slice(&text), &back));
+        ck_bytes(buf_slice(&back), copy);
+        free(memory);
+        buf_deinit(&text);
+        buf_deinit(&back);
+    }
+}
+END_TEST
+
+START_TEST(longer_than_a_chunk)
+{
+    size_t size = (12u << 20) + 1;
+    struct buf bytes = {0}, text = {0}, back = {0};
+    ck_ok(buf_append_zeros(&bytes, size));
+    for (size_t i = 0; i < size; i++)
+        bytes.data[i] = (uint8_t)(i % 251);
+    ck_ok(base64_encode(buf_slice(&bytes), &text));
+    ck_assert_ptr_null(memchr(text.data, '\n', text.size));
+    ck_ok(base64_decode(buf_slice(&text), &back));
+    ck_assert(varve_slice_compare(buf_slice(&back), buf_slice(&bytes)) == 0);
+    buf_deinit(&bytes);
+    buf_deinit(&text);
+    buf_deinit(&back);
+}
+END_TEST
+
+static const char *const never_legal[] = {
+    "A",        "=",       "==",     "===",   "====", "A=",       "A==",    "A===",
+    "AAA==",    "AAAA=",   "AAAA==", "AAAAA", "AA=A", "A=AA",     "=AAA",   "AAAA====",
+    "AA= =",    "AAAA\n",  "AA\nA",  " AAA",  "AAA ", "AA==AA",   "AA==\n", "AAA=AAA=",
+    "AAAA*AAA", "AAA\x80", "AR==",   "AAB=",  "A/==", "AA%3D%3D",
+};
+
+START_TEST(refused_texts)
+{
+    for (size_t i = 0; i < COUNT(never_legal); i++) {
+        struct buf out = {0};
+        size_t size = 99;
+        struct varve_slice text = varve_slice_str(never_legal[i]);
+        ck_ok(buf_append(&out, "head", 4));
+        ck_assert_msg(base64_decode(text, &out) == VARVE_INVALID, "%s", never_legal[i]);
+        ck_assert_msg(base64url_decode(text, &out) == VARVE_INVALID, "%s", never_legal[i]);
+        ck_status(base64_check(text, &size), VARVE_INVALID);
+        ck_status(base64url_check(text, &size), VARVE_INVALID);
+        ck_assert_uint_eq(size, 99);
+        ck_text(buf_slice(&out), "head");
+        buf_deinit(&out);
+    }
+}
+END_TEST
+
+START_TEST(alphabets_are_apart)
+{
+    size_t size;
+    ck_ok(base64_check(L("+/+/"), &size));
+    ck_status(base64_check(L("-_-_"), &size), VARVE_INVALID);
+    ck_ok(base64url_check(L("-_-_"), &size));
+    ck_status(base64url_check(L("+/+/"), &size), VARVE_INVALID);
+    ck_status(base64url_check(L("-_+/"), &size), VARVE_INVALID);
+    ck_status(base64_check(L("Zg"), &size), VARVE_INVALID);
+    ck_status(base64_check(L("Zm8"), &size), VARVE_INVALID);
+}
+END_TEST
+
+START_TEST(every_character)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    for (int c = 0; c < 256; c++) {
+        uint8_t text[4] = {'A', (uint8_t)c, 'A', 'A'};
+        bool letter = c != 0 && strchr(letters, c) != NULL;
+        size_t size;
+        ck_assert_int_eq(base64_check(varve_slice(text, 4), &size) == VARVE_OK,
+                         letter || c == '+' || c == '/');
+        ck_assert_int_eq(base64url_check(varve_slice(text, 4), &size) == VARVE_OK,
+                         letter || c == '-' || c == '_');
+    }
+}
+END_TEST
+
+/* Of all two- and three-character endings exactly one in 16 and one in 4 is canonical. */
+START_TEST(canonical_endings)
+{
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (int i = 0; i < 64; i++) {
+        char two[] = {'Q', alphabet[i], '=', '='}, three[] = {'Q', 'Q', alphabet[i], '='};
+        size_t size;
+        ck_assert_int_eq(base64_check(varve_slice(two, 4), &size) == VARVE_OK, i % 16 == 0);
+        ck_assert_int_eq(base64_check(varve_slice(three, 4), &size) == VARVE_OK, i % 4 == 0);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    const struct test_entry tests[] = {
+        {"vectors", vectors},
+        {"padding_of_the_url_form_is_optional", padding_of_the_url_form_is_optional},
+        {"every_length_comes_back", every_length_comes_back},
+        {"longer_than_a_chunk", longer_than_a_chunk},
+        {"refused_texts", refused_texts},
+        {"alphabets_are_apart", alphabets_are_apart},
+        {"every_character", every_character},
+        {"canonical_endings", canonical_endings},
+    };
+    return SUPPORT_RUN("base64", tests);
+}
