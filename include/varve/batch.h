@@ -27,6 +27,11 @@ VARVE_API void varve_batch_clear(struct varve_batch *batch);
  * a longer one), values 0 to VARVE_VALUE_BYTES_MAX. On failure the batch is as it was. */
 VARVE_API VARVE_MUST_CHECK enum varve_status
 varve_batch_put(struct varve_batch *batch, struct varve_slice key, struct varve_slice value);
+/* The key is absent for every read from `expires_at` (unix seconds, store time) on. */
+VARVE_API VARVE_MUST_CHECK enum varve_status varve_batch_put_expiring(struct varve_batch *batch,
+                                                                      struct varve_slice key,
+                                                                      struct varve_slice value,
+                                                                      uint64_t expires_at);
 VARVE_API VARVE_MUST_CHECK enum varve_status varve_batch_delete(struct varve_batch *batch,
                                                                 struct varve_slice key);
 

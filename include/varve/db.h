@@ -101,6 +101,7 @@ VARVE_API VARVE_MUST_CHECK enum varve_status varve_write_async(struct varve_db *
 struct varve_value {
     struct varve_slice data; /* borrowed until varve_value_release */
     uint64_t revision;
+    uint64_t expires_at; /* unix seconds; 0: never */
     void *reserved[3];
 };
 

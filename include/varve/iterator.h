@@ -53,6 +53,7 @@ VARVE_API VARVE_MUST_CHECK enum varve_status varve_iterator_prev(struct varve_it
 VARVE_API struct varve_slice varve_iterator_key(const struct varve_iterator *it);
 VARVE_API struct varve_slice varve_iterator_value(const struct varve_iterator *it);
 VARVE_API uint64_t varve_iterator_revision(const struct varve_iterator *it);
+VARVE_API uint64_t varve_iterator_expires_at(const struct varve_iterator *it); /* 0: never */
 
 /* The revision of the view that the iterator reads. */
 VARVE_API uint64_t varve_iterator_view_revision(const struct varve_iterator *it);

@@ -58,10 +58,11 @@ size_t varve_batch_bytes(const struct varve_batch *batch)
 static enum varve_status batch_add(struct varve_batch *batch, const struct batch_op *op)
 {
     enum varve_status status = VARVE_OK;
+    size_t value_bytes = op->value.size - (op->kind == ENTRY_PUT_EXPIRING ? ENTRY_EXPIRY_BYTES : 0);
 
     if (op->key.size == 0)
         return status_raise(VARVE_INVALID);
-    if (op->key.size > VARVE_KEY_BYTES_MAX || op->value.size > VARVE_VALUE_BYTES_MAX ||
+    if (op->key.size > VARVE_KEY_BYTES_MAX || value_bytes > VARVE_VALUE_BYTES_MAX ||
         batch->count == UINT32_MAX)
         return status_raise(VARVE_TOO_LARGE);
     if (batch->count == 0) {
@@ -75,9 +76,9 @@ static enum varve_status batch_add(struct varve_batch *batch, const struct batch
         return status;
     batch->count++;
     batch->folded = batch->count == 1;
-    batch->user_bytes += op->key.size + op->value.size;
-    if (op->value.size > batch->value_bytes_max)
-        batch->value_bytes_max = op->value.size;
+    batch->user_bytes += op->key.size + value_bytes;
+    if (value_bytes > batch->value_bytes_max)
+        batch->value_bytes_max = value_bytes;
     return VARVE_OK;
 }
 
@@ -85,6 +86,22 @@ enum varve_status varve_batch_put(struct varve_batch *batch, struct varve_slice 
                                   struct varve_slice value)
 {
     return batch_add(batch, &(struct batch_op){.kind = ENTRY_PUT, .key = key, .value = value});
+}
+
+enum varve_status varve_batch_put_expiring(struct varve_batch *batch, struct varve_slice key,
+                                           struct varve_slice value, uint64_t expires_at)
+{
+    if (value.size > VARVE_VALUE_BYTES_MAX)
+        return status_raise(VARVE_TOO_LARGE);
+    buf_clear(&batch->scratch);
+    enum varve_status status = buf_append_fixed64(&batch->scratch, expires_at);
+    if (status == VARVE_OK)
+        status = buf_append_slice(&batch->scratch, value);
+    if (status != VARVE_OK)
+        return status;
+    return batch_add(batch, &(struct batch_op){.kind = ENTRY_PUT_EXPIRING,
+                                               .key = key,
+                                               .value = buf_slice(&batch->scratch)});
 }
 
 enum varve_status varve_batch_delete(struct varve_batch *batch, struct varve_slice key)

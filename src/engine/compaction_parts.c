@@ -216,3 +216,48 @@ uint64_t level_run_to_join(const struct version *version, size_t level,
             return 0;
     return to->runs[0].id;
 }
+
+/* How many entries of a table a merge of now would drop, at least one if there is one. Expiries are
+ * taken to be spread evenly. */
+static uint64_t table_garbage(const struct table *table, const struct compaction_policy *policy)
+{
+    const struct manifest_table *meta = &table->meta;
+    uint64_t now_s = policy->keep.time_ms / 1000;
+    uint64_t garbage = meta->sequence_max <= policy->keep.sequence ? meta->tombstone_count : 0;
+
+    if (meta->expiring_count == 0 || meta->expiry_min_s > now_s)
+        return garbage;
+    if (meta->expiry_max_s <= now_s)
+        return garbage + meta->expiring_count;
+    double past = (double)(now_s - meta->expiry_min_s + 1) /
+                  (double)(meta->expiry_max_s - meta->expiry_min_s + 1);
+    uint64_t expired = (uint64_t)(past * (double)meta->expiring_count);
+    return garbage + (expired > 0 ? expired : 1);
+}
+
+enum varve_status plan_garbage(const struct version *version,
+                               const struct compaction_policy *policy, struct compaction_plan *plan)
+{
+    size_t deepest = VARVE_LEVELS_MAX;
+    while (deepest > 1 && version->levels[deepest - 1].run_count == 0)
+        deepest--;
+    if (deepest <= 1)
+        return VARVE_OK;
+    const struct run *run = &version->levels[--deepest].runs[0];
+    for (size_t t = 0; t < run->table_count; t++) {
+        uint64_t garbage = table_garbage(run->tables[t], policy);
+        uint64_t least = policy->everything
+                             ? 1
+                             : run->tables[t]->meta.entry_count * COMPACTION_GARBAGE_PERCENT / 100;
+        if (garbage < (least > 0 ? least : 1))
+            continue;
+        struct key_range range = {0};
+        key_range_add(&range, run->tables[t]);
+        plan->output_level = (uint32_t)deepest;
+        plan->output_run_id = run->id;
+        plan->output_bytes = policy->table_bytes * 2; /* it shrinks: not to be cut in two */
+        plan->reason = policy->everything ? COMPACTION_ASKED : COMPACTION_GARBAGE;
+        return plan_add_level(plan, version, deepest, &range);
+    }
+    return VARVE_OK;
+}

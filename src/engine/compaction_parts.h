@@ -47,6 +47,11 @@ bool plan_is_disjoint(const struct compaction_plan *plan);
 uint64_t level_run_to_join(const struct version *version, size_t level,
                            const struct key_range *range);
 
+/* Plans to write one table of the deepest level anew, if enough of it can be dropped. */
+MUST_CHECK enum varve_status plan_garbage(const struct version *version,
+                                          const struct compaction_policy *policy,
+                                          struct compaction_plan *plan);
+
 /* The styles. As compaction_plan_make. */
 MUST_CHECK enum varve_status compaction_plan_tiered(const struct version *version,
                                                     const struct compaction_policy *policy,

@@ -8,8 +8,9 @@
 const char *compaction_reason_name(enum compaction_reason reason)
 {
     static const char *const names[COMPACTION_REASONS] = {
-        [COMPACTION_LEVEL0] = "level0", [COMPACTION_RUNS] = "runs",   [COMPACTION_SHARE] = "share",
-        [COMPACTION_SIZE] = "size",     [COMPACTION_ASKED] = "asked",
+        [COMPACTION_LEVEL0] = "level0",   [COMPACTION_RUNS] = "runs",
+        [COMPACTION_SHARE] = "share",     [COMPACTION_SIZE] = "size",
+        [COMPACTION_GARBAGE] = "garbage", [COMPACTION_ASKED] = "asked",
     };
     return names[reason];
 }
@@ -22,6 +23,8 @@ enum varve_status compaction_plan_make(const struct version *version,
     enum varve_status status = policy->style == VARVE_COMPACTION_LEVELED
                                    ? compaction_plan_leveled(version, policy, &plan)
                                    : compaction_plan_tiered(version, policy, &plan);
+    if (status == VARVE_OK && plan.source_count == 0)
+        status = plan_garbage(version, policy, &plan);
     if (status != VARVE_OK) {
         compaction_plan_deinit(&plan);
         return status;

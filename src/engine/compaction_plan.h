@@ -13,6 +13,7 @@
 #ifndef ENGINE_COMPACTION_PLAN_H
 #define ENGINE_COMPACTION_PLAN_H
 
+#include "engine/snapshot.h"
 #include "engine/version.h"
 
 /* The tiers above the last level may hold so many percent of its bytes. More costs space and reads,
@@ -26,18 +27,20 @@ struct compaction_policy {
     size_t level_multiplier;
     uint64_t memtable_bytes;
     uint64_t table_bytes;
-    bool everything; /* as if every trigger were met, until all is in the last level */
+    struct snapshots_keep keep; /* what a merge of now could not drop */
+    bool everything;            /* as if every trigger were met, until all is in the last level */
     /* Leveled: where the last merge out of each level ended (a user key); empty: at the beginning.
      */
     struct varve_slice cursors[VARVE_LEVELS_MAX];
 };
 
 enum compaction_reason {
-    COMPACTION_LEVEL0, /* level 0 has too many runs */
-    COMPACTION_RUNS,   /* a tier has too many runs */
-    COMPACTION_SHARE,  /* the tiers hold too much beside the last level */
-    COMPACTION_SIZE,   /* a level is too large */
-    COMPACTION_ASKED,  /* by hand, or because the store is idle */
+    COMPACTION_LEVEL0,  /* level 0 has too many runs */
+    COMPACTION_RUNS,    /* a tier has too many runs */
+    COMPACTION_SHARE,   /* the tiers hold too much beside the last level */
+    COMPACTION_SIZE,    /* a level is too large */
+    COMPACTION_GARBAGE, /* a table of the deepest level is mostly expired or deleted */
+    COMPACTION_ASKED,   /* by hand, or because the store is idle */
     COMPACTION_REASONS
 };
 const char *compaction_reason_name(enum compaction_reason reason);
@@ -72,6 +75,9 @@ void compaction_plan_deinit(struct compaction_plan *plan);
 /* True when a run that is older than the plan's output, and not part of it, may hold the key. */
 bool compaction_older_may_hold(const struct version *version, const struct compaction_plan *plan,
                                struct varve_slice user_key);
+
+/* A table of the deepest level is written anew when so much of it can be dropped. */
+#define COMPACTION_GARBAGE_PERCENT 50u
 
 /* How far behind merging is: 0 when nothing is due, 100 at the point where writes have to wait. */
 unsigned compaction_debt_percent(const struct version *version,

@@ -15,6 +15,7 @@ struct compaction {
     struct varve_db *db;
     const struct version *version;
     struct compaction_plan plan;
+    struct snapshots_keep keep;
     uint64_t run_id;
     uint64_t bytes_read;
     struct manifest_edit edit;
@@ -74,7 +75,7 @@ static enum varve_status compaction_merge(struct compaction *compaction)
 {
     struct merge_job job = {
         .db = compaction->db,
-        .keep = snapshots_keep(&compaction->db->snapshots, &compaction->db->visible),
+        .keep = compaction->keep,
         .level = compaction->plan.output_level,
         .run_id = compaction->run_id,
         .table_bytes = compaction->plan.output_bytes,
@@ -197,6 +198,9 @@ static enum varve_status compaction_carry_out(struct compaction *compaction)
     }
     if (status == VARVE_OK)
         status = edit_remove_inputs(compaction);
+    /* What was judged expired must stay so: the time it was judged at is persisted with it. */
+    compaction->edit.has_store_time = true;
+    compaction->edit.store_time_ms = db_store_time_ms(db);
     if (status == VARVE_OK)
         status = db_install(db, &compaction->edit, NULL, NULL);
     if (status == VARVE_OK)
@@ -249,7 +253,9 @@ enum varve_status compaction_once(struct varve_db *db, bool everything, bool *re
     struct view *view = view_slot_acquire(&db->view, &db->visible, &sequence);
     struct compaction compaction = {.db = db, .version = view->version};
 
+    compaction.keep = snapshots_keep(&db->snapshots, &db->visible, db_store_time_ms(db));
     compaction_policy_fill(db, everything, &policy);
+    policy.keep = compaction.keep;
     enum varve_status status = VARVE_OK;
     if (db_state(db) != VARVE_STATE_READ_ONLY)
         status = compaction_plan_make(view->version, &policy, &compaction.plan);

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 
 #define HIDDEN_STEPS_MAX 8u
-#define EXPIRY_BYTES 8u
 
 /* The targets that stand before and behind all entries of a user key. */
 #define TAG_BEFORE_ALL UINT64_MAX
@@ -35,6 +34,7 @@ struct varve_iterator {
     enum varve_status status; /* a failure stays until the next seek */
     struct varve_slice key, value;
     uint64_t revision;
+    uint64_t expires_at;
 
     struct buf current;   /* the user key that a move is at, or has to leave */
     struct buf candidate; /* backward: the value of `current` */
@@ -151,20 +151,22 @@ static enum varve_status merged_seek_before(struct varve_iterator *it, struct va
 }
 
 /* Is an entry to be shown? Takes the expiry off its value. VARVE_NOT_FOUND: deleted or expired. */
-static enum varve_status entry_judge(const struct varve_iterator *it, enum entry_kind kind,
+static enum varve_status entry_judge(struct varve_iterator *it, enum entry_kind kind,
                                      struct varve_slice *value)
 {
+    it->expires_at = 0;
     switch (kind) {
     case ENTRY_DELETE:
         return VARVE_NOT_FOUND;
     case ENTRY_PUT:
         return VARVE_OK;
     case ENTRY_PUT_EXPIRING:
-        if (value->size < EXPIRY_BYTES)
+        if (value->size < ENTRY_EXPIRY_BYTES)
             break;
-        if (fixed64_decode(value->data) <= it->now_seconds)
+        it->expires_at = fixed64_decode(value->data);
+        if (it->expires_at <= it->now_seconds)
             return VARVE_NOT_FOUND;
-        *value = varve_slice(value->data + EXPIRY_BYTES, value->size - EXPIRY_BYTES);
+        *value = varve_slice(value->data + ENTRY_EXPIRY_BYTES, value->size - ENTRY_EXPIRY_BYTES);
         return VARVE_OK;
     case ENTRY_KIND_SEEK:
         break;
@@ -406,6 +408,12 @@ uint64_t varve_iterator_revision(const struct varve_iterator *it)
 {
     assert(it->on_key);
     return it->revision;
+}
+
+uint64_t varve_iterator_expires_at(const struct varve_iterator *it)
+{
+    assert(it->on_key);
+    return it->expires_at;
 }
 
 uint64_t varve_iterator_view_revision(const struct varve_iterator *it)

@@ -7,8 +7,9 @@
 #include "engine/db.h"
 #include "engine/merge.h"
 
-enum varve_status flush_write_table(struct varve_db *db, struct memtable *memtable, uint64_t keep,
-                                    uint64_t run_id, struct manifest_edit *edit)
+enum varve_status flush_write_table(struct varve_db *db, struct memtable *memtable,
+                                    struct snapshots_keep keep, uint64_t run_id,
+                                    struct manifest_edit *edit)
 {
     uint64_t now_ms = db_store_time_ms(db);
     struct merge_job job = {
@@ -41,7 +42,7 @@ static enum varve_status flush_memtable(struct varve_db *db, struct memtable *me
     struct manifest_edit edit = {0};
     uint64_t began_us = env_mono_us(db->env);
     uint64_t segment_id = memtable_segment_id(memtable);
-    uint64_t keep = snapshots_keep(&db->snapshots, &db->visible);
+    struct snapshots_keep keep = snapshots_keep(&db->snapshots, &db->visible, db_store_time_ms(db));
 
     enum varve_status status =
         flush_write_table(db, memtable, keep, manifest_new_run_id(&db->manifest), &edit);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "engine/memtable.h"
+#include "engine/snapshot.h"
 #include "format/manifest_edit.h"
 
 struct varve_db;
@@ -18,7 +19,7 @@ MUST_CHECK enum varve_status flush_oldest(struct varve_db *db, bool *ret_flushed
 /* Writes a memtable that has entries as one table of level 0 and adds it to `edit`, with run id
  * `run_id`; the file and its name are durable on return. On failure the file is removed. */
 MUST_CHECK enum varve_status flush_write_table(struct varve_db *db, struct memtable *memtable,
-                                               uint64_t keep, uint64_t run_id,
+                                               struct snapshots_keep keep, uint64_t run_id,
                                                struct manifest_edit *edit);
 
 #endif

@@ -69,6 +69,9 @@ static enum varve_status output_end(struct merge_output *output)
             .file_bytes = file_bytes,
             .entry_count = properties.entry_count,
             .tombstone_count = properties.tombstone_count,
+            .expiring_count = properties.expiring_count,
+            .expiry_min_s = properties.expiry_min_s,
+            .expiry_max_s = properties.expiry_max_s,
             .sequence_min = properties.sequence_min,
             .sequence_max = properties.sequence_max,
             .time_min_ms = properties.time_min_ms,
@@ -97,8 +100,18 @@ static void output_abort(struct merge_output *output)
 
 struct merge_key_state {
     struct buf user_key;
-    bool needed_below; /* an entry of user_key at or under keep has been met */
+    bool needed_below;    /* an entry of user_key at or under keep has been met */
+    struct buf tombstone; /* the internal key of an expired entry, as a deletion */
 };
+
+/* An expiring entry that is over for everyone who may still read is a tombstone of its own
+ * sequence. */
+static bool entry_has_expired(const struct merge_job *job)
+{
+    return entry_tag_kind(entry_key_tag(job->input->key)) == ENTRY_PUT_EXPIRING &&
+           job->input->value.size >= ENTRY_EXPIRY_BYTES &&
+           fixed64_decode(job->input->value.data) <= job->keep.time_ms / 1000;
+}
 
 /* Whether the entry that the input stands on goes to the output; moves the key state on. */
 static enum varve_status entry_is_needed(const struct merge_job *job, struct merge_key_state *state,
@@ -121,13 +134,28 @@ static enum varve_status entry_is_needed(const struct merge_job *job, struct mer
         return VARVE_OK;
     }
     *ret_needed = true;
-    if (entry_tag_sequence(tag) <= job->keep) {
+    if (entry_tag_sequence(tag) <= job->keep.sequence) {
         state->needed_below = true;
-        if (entry_tag_kind(tag) == ENTRY_DELETE && job->older_may_hold != NULL &&
-            !job->older_may_hold(job->context, user_key))
+        if ((entry_tag_kind(tag) == ENTRY_DELETE || entry_has_expired(job)) &&
+            job->older_may_hold != NULL && !job->older_may_hold(job->context, user_key))
             *ret_needed = false;
     }
     return VARVE_OK;
+}
+
+static enum varve_status entry_write(struct merge_output *output, struct merge_key_state *state)
+{
+    struct varve_slice key = output->job->input->key;
+    if (!entry_has_expired(output->job))
+        return sstable_writer_add(output->writer, key, output->job->input->value);
+    enum varve_status status = buf_assign(&state->tombstone, entry_user_key(key));
+    uint64_t sequence = entry_tag_sequence(entry_key_tag(key));
+    if (status == VARVE_OK)
+        status = buf_append_fixed64(&state->tombstone, entry_tag(sequence, ENTRY_DELETE));
+    if (status == VARVE_OK)
+        status =
+            sstable_writer_add(output->writer, buf_slice(&state->tombstone), varve_slice(NULL, 0));
+    return status;
 }
 
 /* Whether the open table ends in front of `user_key`, the first entry of which comes now. */
@@ -158,7 +186,7 @@ static enum varve_status merge_step(struct merge_output *output, struct merge_ke
     if (status == VARVE_OK && needed && output->writer == NULL)
         status = output_begin(output);
     if (status == VARVE_OK && needed)
-        status = sstable_writer_add(output->writer, job->input->key, job->input->value);
+        status = entry_write(output, state);
     return status;
 }
 
@@ -190,5 +218,6 @@ enum varve_status merge_run(const struct merge_job *job, struct manifest_edit *e
         merge_remove_outputs(job->db, edit, added_before);
     }
     buf_deinit(&state.user_key);
+    buf_deinit(&state.tombstone);
     return status;
 }

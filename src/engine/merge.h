@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "engine/snapshot.h"
 #include "format/entry.h"
 #include "format/manifest_edit.h"
 
@@ -15,7 +16,7 @@ struct varve_db;
 struct merge_job {
     struct varve_db *db;
     struct entry_iterator *input; /* borrowed */
-    uint64_t keep;                /* snapshots_keep when the job began */
+    struct snapshots_keep keep;   /* when the job began */
     uint32_t level;
     uint64_t run_id;
     uint64_t table_bytes; /* a table is ended behind it; UINT64_MAX: one table */

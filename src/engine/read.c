@@ -31,6 +31,7 @@ struct lookup {
     /* found */
     uint64_t tag;
     struct varve_slice value;
+    uint64_t expires_at;
     struct block_ref ref;
 };
 
@@ -94,12 +95,13 @@ static enum varve_status lookup_judge(struct lookup *lookup, uint64_t now_ms)
     case ENTRY_PUT:
         return VARVE_OK;
     case ENTRY_PUT_EXPIRING:
-        if (lookup->value.size < sizeof(uint64_t))
+        if (lookup->value.size < ENTRY_EXPIRY_BYTES)
             return status_raise(VARVE_CORRUPT);
-        if (fixed64_decode(lookup->value.data) <= now_ms / 1000)
+        lookup->expires_at = fixed64_decode(lookup->value.data);
+        if (lookup->expires_at <= now_ms / 1000)
             return VARVE_NOT_FOUND;
-        lookup->value.data += sizeof(uint64_t);
-        lookup->value.size -= sizeof(uint64_t);
+        lookup->value.data += ENTRY_EXPIRY_BYTES;
+        lookup->value.size -= ENTRY_EXPIRY_BYTES;
         return VARVE_OK;
     case ENTRY_KIND_SEEK:
         break;
@@ -114,6 +116,7 @@ static enum varve_status value_lend(struct lookup *lookup, struct varve_value *r
     struct varve_value value = {
         .data = lookup->value,
         .revision = entry_tag_sequence(lookup->tag),
+        .expires_at = lookup->expires_at,
     };
     if (lookup->ref.data.data != NULL) {
         pin.ref = malloc(sizeof *pin.ref);

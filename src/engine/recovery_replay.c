@@ -17,10 +17,12 @@ enum varve_status recovery_replay_flush(struct recovery_replay *replay)
     struct varve_db *db = replay->db;
     if (replay->memtable == NULL)
         return VARVE_OK;
+    /* Nobody reads yet: only the newest entry of a key can be asked for. */
+    const struct snapshots_keep all = {.sequence = UINT64_MAX, .time_ms = db_store_time_ms(db)};
     enum varve_status status = VARVE_OK;
     if (memtable_entries(replay->memtable) > 0)
-        status = flush_write_table(db, replay->memtable, UINT64_MAX,
-                                   manifest_new_run_id(&db->manifest), replay->tables);
+        status = flush_write_table(db, replay->memtable, all, manifest_new_run_id(&db->manifest),
+                                   replay->tables);
     memtable_unref(replay->memtable);
     replay->memtable = NULL;
     if (status != VARVE_OK)

@@ -55,12 +55,16 @@ void snapshots_release(struct snapshots *snapshots, struct varve_snapshot *snaps
     free(snapshot);
 }
 
-uint64_t snapshots_keep(struct snapshots *snapshots, const _Atomic uint64_t *visible)
+struct snapshots_keep snapshots_keep(struct snapshots *snapshots, const _Atomic uint64_t *visible,
+                                     uint64_t now_ms)
 {
+    struct snapshots_keep keep = {.time_ms = now_ms};
     mutex_lock(&snapshots->mu.lock);
-    uint64_t keep = snapshots->mu.oldest != NULL
-                        ? snapshots->mu.oldest->sequence
-                        : atomic_load_explicit(visible, memory_order_acquire);
+    const struct varve_snapshot *oldest = snapshots->mu.oldest;
+    keep.sequence =
+        oldest != NULL ? oldest->sequence : atomic_load_explicit(visible, memory_order_acquire);
+    if (oldest != NULL && oldest->time_ms < now_ms)
+        keep.time_ms = oldest->time_ms;
     mutex_unlock(&snapshots->mu.lock);
     return keep;
 }

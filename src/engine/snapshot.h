@@ -34,8 +34,14 @@ MUST_CHECK enum varve_status snapshots_acquire(struct snapshots *snapshots,
                                                struct varve_snapshot **ret_snapshot);
 void snapshots_release(struct snapshots *snapshots, struct varve_snapshot *snapshot);
 
-/* min(oldest snapshot, visible): what is needed at this sequence or above must be kept. */
-uint64_t snapshots_keep(struct snapshots *snapshots, const _Atomic uint64_t *visible);
+/* What merging must keep: min(oldest snapshot, visible), and the time at which expiry may be
+ * judged: the oldest snapshot's, or `now_ms` without one. Read under one lock. */
+struct snapshots_keep {
+    uint64_t sequence;
+    uint64_t time_ms;
+};
+struct snapshots_keep snapshots_keep(struct snapshots *snapshots, const _Atomic uint64_t *visible,
+                                     uint64_t now_ms);
 uint64_t snapshots_count(struct snapshots *snapshots);
 
 #endif

@@ -25,6 +25,7 @@ enum entry_kind {
 };
 
 #define ENTRY_TAG_BYTES 8u
+#define ENTRY_EXPIRY_BYTES 8u /* in front of the value of an ENTRY_PUT_EXPIRING */
 #define ENTRY_SEQUENCE_MAX ((UINT64_C(1) << 56) - 1)
 #define ENTRY_KEY_BYTES_MAX (VARVE_KEY_BYTES_MAX + ENTRY_TAG_BYTES)
 

@@ -120,7 +120,8 @@ static enum varve_status table_encode(const struct manifest_table *t, struct buf
 {
     enum varve_status status = NUMBERS_ENCODE(
         out, TAG_ADDED, t->level, t->run_id, t->file_id, t->file_bytes, t->entry_count,
-        t->tombstone_count, t->sequence_min, t->sequence_max, t->time_min_ms, t->time_max_ms);
+        t->tombstone_count, t->expiring_count, t->expiry_min_s, t->expiry_max_s, t->sequence_min,
+        t->sequence_max, t->time_min_ms, t->time_max_ms);
     if (status == VARVE_OK)
         status = buf_append_prefixed(out, buf_slice(&t->smallest));
     if (status == VARVE_OK)
@@ -195,7 +196,7 @@ static bool id_is_valid(uint64_t id)
 static bool table_take(struct varve_slice *in, struct manifest_table *ret_table,
                        struct varve_slice *ret_smallest, struct varve_slice *ret_largest)
 {
-    uint64_t n[10] = {0};
+    uint64_t n[13] = {0};
     if (!numbers_take(in, n, sizeof n / sizeof n[0]) || !slice_take_prefixed(in, ret_smallest) ||
         !slice_take_prefixed(in, ret_largest) || n[0] >= VARVE_LEVELS_MAX)
         return false;
@@ -205,15 +206,20 @@ static bool table_take(struct varve_slice *in, struct manifest_table *ret_table,
                                          .file_bytes = n[3],
                                          .entry_count = n[4],
                                          .tombstone_count = n[5],
-                                         .sequence_min = n[6],
-                                         .sequence_max = n[7],
-                                         .time_min_ms = n[8],
-                                         .time_max_ms = n[9]};
+                                         .expiring_count = n[6],
+                                         .expiry_min_s = n[7],
+                                         .expiry_max_s = n[8],
+                                         .sequence_min = n[9],
+                                         .sequence_max = n[10],
+                                         .time_min_ms = n[11],
+                                         .time_max_ms = n[12]};
     const struct manifest_table *t = ret_table;
     return id_is_valid(t->file_id) && t->tombstone_count <= t->entry_count &&
-           t->sequence_min <= t->sequence_max && t->sequence_max <= ENTRY_SEQUENCE_MAX &&
-           t->time_min_ms <= t->time_max_ms && entry_key_is_valid(*ret_smallest) &&
-           entry_key_is_valid(*ret_largest) && entry_key_compare(*ret_smallest, *ret_largest) <= 0;
+           t->expiring_count <= t->entry_count - t->tombstone_count &&
+           t->expiry_min_s <= t->expiry_max_s && t->sequence_min <= t->sequence_max &&
+           t->sequence_max <= ENTRY_SEQUENCE_MAX && t->time_min_ms <= t->time_max_ms &&
+           entry_key_is_valid(*ret_smallest) && entry_key_is_valid(*ret_largest) &&
+           entry_key_compare(*ret_smallest, *ret_largest) <= 0;
 }
 
 static enum varve_status table_decode(struct varve_slice *in, struct manifest_edit *edit)

@@ -7,9 +7,9 @@
  *     5 first live segment 6 last segment         7 clean shutdown (1 byte, 0 or 1)
  *     8* sealed segment:   id, length
  *     9* removed table:    level, file id
- *    10* added table:      level, run id, file id, file bytes, entries, tombstones, smallest and
- *           greatest sequence, earliest and latest time ms, smallest and largest internal key (each
- *           varint length, bytes)
+ *    10* added table:      level, run id, file id, file bytes, entries, tombstones, expiring
+ *           entries, earliest and latest expiry s, smallest and greatest sequence, earliest and
+ *           latest time ms, smallest and largest internal key (each varint length, bytes)
  *   Numbers are varints. The fields' order does not say the order of effects: an edit is one step.
  *   Not thread safe.
  */
@@ -28,6 +28,8 @@ struct manifest_table {
     uint64_t file_bytes;
     uint64_t entry_count;
     uint64_t tombstone_count;
+    uint64_t expiring_count;
+    uint64_t expiry_min_s, expiry_max_s; /* of the expiring entries, unix seconds; else 0 and 0 */
     uint64_t sequence_min, sequence_max;
     uint64_t time_min_ms, time_max_ms; /* store time of its oldest and newest flush */
     struct buf smallest, largest;      /* internal keys */

@@ -54,6 +54,10 @@ static uint64_t *property_number(struct sstable_properties *p, uint64_t tag)
         return &p->time_min_ms;
     case SSTABLE_PROPERTY_TIME_MAX_MS:
         return &p->time_max_ms;
+    case SSTABLE_PROPERTY_EXPIRY_MIN_S:
+        return &p->expiry_min_s;
+    case SSTABLE_PROPERTY_EXPIRY_MAX_S:
+        return &p->expiry_max_s;
     default:
         return NULL;
     }
@@ -90,8 +94,8 @@ static bool properties_agree(const struct sstable_properties *p)
            p->expiring_count <= p->entry_count - p->tombstone_count && p->data_block_count != 0 &&
            p->data_block_count <= p->entry_count && p->sequence_min <= p->sequence_max &&
            p->sequence_max <= ENTRY_SEQUENCE_MAX && p->time_min_ms <= p->time_max_ms &&
-           entry_key_is_valid(smallest) && entry_key_is_valid(largest) &&
-           entry_key_compare(smallest, largest) <= 0;
+           p->expiry_min_s <= p->expiry_max_s && entry_key_is_valid(smallest) &&
+           entry_key_is_valid(largest) && entry_key_compare(smallest, largest) <= 0;
 }
 
 static enum varve_status property_take(struct varve_slice *bytes, uint64_t *last_tag, size_t *known,

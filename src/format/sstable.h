@@ -54,8 +54,10 @@ enum sstable_property {
     SSTABLE_PROPERTY_SEQUENCE_MAX = 9,
     SSTABLE_PROPERTY_TIME_MIN_MS = 10,
     SSTABLE_PROPERTY_TIME_MAX_MS = 11,
-    SSTABLE_PROPERTY_SMALLEST = 12,
-    SSTABLE_PROPERTY_LARGEST = 13,
+    SSTABLE_PROPERTY_EXPIRY_MIN_S = 12,
+    SSTABLE_PROPERTY_EXPIRY_MAX_S = 13,
+    SSTABLE_PROPERTY_SMALLEST = 14,
+    SSTABLE_PROPERTY_LARGEST = 15,
     SSTABLE_PROPERTY_MAX = SSTABLE_PROPERTY_LARGEST
 };
 
@@ -66,7 +68,8 @@ struct sstable_properties {
     uint64_t data_block_count;
     uint64_t sequence_min, sequence_max;
     uint64_t time_min_ms, time_max_ms;
-    struct buf smallest, largest; /* internal keys */
+    uint64_t expiry_min_s, expiry_max_s; /* of the expiring entries; 0 and 0 without any */
+    struct buf smallest, largest;        /* internal keys */
 };
 void sstable_properties_deinit(struct sstable_properties *properties);
 

@@ -209,7 +209,15 @@ static void properties_count(struct sstable_properties *properties, struct varve
     uint64_t tag = entry_key_tag(internal_key), sequence = entry_tag_sequence(tag);
     properties->entry_count++;
     properties->tombstone_count += entry_tag_kind(tag) == ENTRY_DELETE;
-    properties->expiring_count += entry_tag_kind(tag) == ENTRY_PUT_EXPIRING;
+    if (entry_tag_kind(tag) == ENTRY_PUT_EXPIRING) {
+        uint64_t expiry_s = fixed64_decode(value.data);
+        if (properties->expiring_count++ == 0)
+            properties->expiry_min_s = properties->expiry_max_s = expiry_s;
+        if (expiry_s < properties->expiry_min_s)
+            properties->expiry_min_s = expiry_s;
+        if (expiry_s > properties->expiry_max_s)
+            properties->expiry_max_s = expiry_s;
+    }
     properties->raw_key_bytes += internal_key.size;
     properties->raw_value_bytes += value.size;
     if (sequence < properties->sequence_min)
@@ -222,6 +230,8 @@ enum varve_status sstable_writer_add(struct sstable_writer *writer, struct varve
                                      struct varve_slice value)
 {
     assert(entry_key_is_valid(internal_key));
+    assert(entry_tag_kind(entry_key_tag(internal_key)) != ENTRY_PUT_EXPIRING ||
+           value.size >= ENTRY_EXPIRY_BYTES);
     enum varve_status status = index_add_pending(writer, internal_key);
     if (status != VARVE_OK)
         return status;
