@@ -54,6 +54,8 @@ static enum varve_status status_of(enum problem_code code)
 }
 
 static void set(struct problem *problem, enum problem_code code, const char *format, va_list args)
+    PRINTF_LIKE(3, 0);
+static void set(struct problem *problem, enum problem_code code, const char *format, va_list args)
 {
     struct problem fresh = {.code = code};
     vsnprintf(fresh.detail, sizeof fresh.detail, format, args);

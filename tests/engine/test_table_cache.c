@@ -342,6 +342,36 @@ START_TEST(run_with_a_missing_table)
 }
 END_TEST
 
+/* A pass that comes to a damaged block has failed too: it does not go on with the next table. */
+START_TEST(run_with_a_damaged_block)
+{
+    struct fixture f;
+    set_up(&f, TABLES);
+    char path[FILENAME_BYTES_MAX];
+    table_path(&f, 5, path);
+    struct env_file *file = NULL;
+    ck_assert_int_eq(env_open(env_posix(), path, ENV_OPEN_WRITE, &file), VARVE_OK);
+    ck_assert_int_eq(env_file_write(file, 20, varve_slice("damage", 6)), VARVE_OK);
+    ck_assert_int_eq(env_file_close(file), VARVE_OK);
+    const size_t share = ENTRIES / TABLES;
+    struct run run;
+    struct entry_iterator *it = run_pass(&f, &run);
+    size_t count = 0;
+    for (it->ops->seek_first(it); it->valid; it->ops->next(it))
+        count++;
+    ck_assert_int_eq(it->status, VARVE_CORRUPT);
+    ck_assert_uint_eq(count, 5 * share);
+    count = 0;
+    for (it->ops->seek_last(it); it->valid; it->ops->prev(it))
+        count++;
+    ck_assert_int_eq(it->status, VARVE_CORRUPT);
+    ck_assert_uint_lt(count, (TABLES - 5) * share);
+    ck_assert_uint_gt(count, (TABLES - 6) * share);
+    entry_iterator_free(it);
+    tear_down(&f);
+}
+END_TEST
+
 START_TEST(run_without_tables)
 {
     struct fixture f;
@@ -374,6 +404,7 @@ int main(void)
     tcase_add_test(tests, run_both_ways);
     tcase_add_test(tests, run_random_moves);
     tcase_add_test(tests, run_with_a_missing_table);
+    tcase_add_test(tests, run_with_a_damaged_block);
     tcase_add_test(tests, run_without_tables);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -248,6 +248,13 @@ START_TEST(refused_shapes)
     block_iterator_seek_first(&it);
     ck_assert(!it.base.valid);
     ck_status(it.base.status, VARVE_CORRUPT);
+
+    static const uint8_t reaches[] = {0, 9, 2, 1, 1, 1, 1, 1, 1, 1, 1,
+                                      1, 1, 0, 0, 0, 0, 1, 0, 0, 0};
+    ck_ok(block_iterator_init(&it, varve_slice(reaches, sizeof reaches)));
+    block_iterator_seek_first(&it); /* its value would reach into the restarts */
+    ck_assert(!it.base.valid);
+    ck_status(it.base.status, VARVE_CORRUPT);
     block_iterator_deinit(&it);
 }
 END_TEST

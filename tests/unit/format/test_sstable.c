@@ -311,6 +311,7 @@ START_TEST(separators)
          "ab\xff"
          "c"},
         {"same", "same", "same"},
+        {"abc", "abe", "abc"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct fixture f;

@@ -342,6 +342,21 @@ START_TEST(sequences_never_go_back)
 }
 END_TEST
 
+START_TEST(frame_cannot_know_itself_synced)
+{
+    struct fixture f;
+    fixture_open(&f);
+    ck_ok(frame_put(&f.writer, 1, 1, 40));
+    f.writer.synced_offset = f.writer.offset + WAL_FRAME_ALIGN;
+    ck_ok(frame_put(&f.writer, 2, 1, 40));
+    struct wal_tail tail = {0};
+    enum varve_status end = VARVE_OK;
+    ck_assert_uint_eq(replay(&f, 0, &tail, &end), 1);
+    ck_assert_uint_eq(tail.frames_dropped, 0);
+    fixture_close(&f);
+}
+END_TEST
+
 START_TEST(newer_version)
 {
     struct fixture f;
@@ -501,6 +516,7 @@ int main(void)
         {"lone_bad_frame", lone_bad_frame},
         {"value_cannot_forge_a_frame", value_cannot_forge_a_frame},
         {"sequences_never_go_back", sequences_never_go_back},
+        {"frame_cannot_know_itself_synced", frame_cannot_know_itself_synced},
         {"newer_version", newer_version},
         {"no_space_for_zeros", no_space_for_zeros},
         {"room_comes_back", room_comes_back},

@@ -99,6 +99,53 @@ START_TEST(power_goes_after_operation_k)
 }
 END_TEST
 
+START_TEST(nothing_works_without_power)
+{
+    struct env_file *file = create("/d/a"), *other = NULL;
+    struct env_file_info info = {0};
+    uint64_t number = 0;
+    crash_env_set_cut_after(crash, 0);
+    ck_assert_int_eq(env_file_truncate(file, 10), VARVE_IO);
+    ck_assert_int_eq(env_file_truncate(file, 20), VARVE_IO);
+    ck_assert_int_eq(env_file_sync(file), VARVE_IO);
+    ck_assert_int_eq(env_file_size(file, &number), VARVE_IO);
+    ck_assert_int_eq(env_open(env, "/d/a", ENV_OPEN_READ, &other), VARVE_IO);
+    ck_assert_int_eq(env_list(env, "/d", NULL, NULL), VARVE_IO);
+    ck_assert_int_eq(env_make_dir(env, "/e"), VARVE_IO);
+    ck_assert_int_eq(env_remove_dir(env, "/d"), VARVE_IO);
+    ck_assert_int_eq(env_sync_dir(env, "/d"), VARVE_IO);
+    ck_assert_int_eq(env_rename(env, "/d/a", "/d/b"), VARVE_IO);
+    ck_assert_int_eq(env_link(env, "/d/a", "/d/b"), VARVE_IO);
+    ck_assert_int_eq(env_remove(env, "/d/a"), VARVE_IO);
+    ck_assert_int_eq(env_info(env, "/d/a", &info), VARVE_IO);
+    ck_assert_int_eq(env_space(env, "/", &number, &number), VARVE_IO);
+    crash_env_set_cut_after(crash, CRASH_NEVER);
+    ck_assert_int_eq(env_info(env, "/d/a", &info), VARVE_OK);
+    ck_assert_uint_eq(info.size_bytes, 10); /* from the call in flight, none after it */
+    ck_assert_int_eq(env_space(env, "/", &number, &number), VARVE_OK);
+    must_ok(env_file_close(file));
+}
+END_TEST
+
+START_TEST(truncating_open_is_an_operation)
+{
+    make_durable("/d/a", 'a', 10);
+    uint64_t done = crash_env_operations(crash);
+    struct env_file *file = NULL;
+    ck_assert_int_eq(env_open(env, "/d/a", ENV_OPEN_WRITE | ENV_OPEN_TRUNCATE, &file), VARVE_OK);
+    must_ok(env_file_close(file));
+    ck_assert_uint_eq(crash_env_operations(crash), done + 1);
+    struct buf content = {0};
+    struct crash_env *image = crash_env_cut(crash, 0, CRASH_CUT_NONE);
+    ck_assert(image_read(image, "/d/a", &content) && content.size == 10);
+    crash_env_free(image);
+    image = crash_env_cut(crash, 0, CRASH_CUT_ALL);
+    ck_assert(image_read(image, "/d/a", &content) && content.size == 0);
+    crash_env_free(image);
+    buf_deinit(&content);
+}
+END_TEST
+
 START_TEST(refused_operations_do_not_count)
 {
     uint64_t done = crash_env_operations(crash);
@@ -256,6 +303,8 @@ static Suite *crash_env_suite(void)
     tcase_add_test(tcase, files_work_as_files);
     tcase_add_test(tcase, names_work_as_names);
     tcase_add_test(tcase, power_goes_after_operation_k);
+    tcase_add_test(tcase, nothing_works_without_power);
+    tcase_add_test(tcase, truncating_open_is_an_operation);
     tcase_add_test(tcase, refused_operations_do_not_count);
     tcase_add_test(tcase, locks_go_with_the_power);
     tcase_add_test(tcase, medium_can_be_damaged);

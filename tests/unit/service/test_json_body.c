@@ -222,7 +222,15 @@ START_TEST(depth)
         ck_status(json_body_parse_put(buf_slice(&body), VALUE_MAX, &out, &problem), VARVE_INVALID);
         ck_problem(&problem, PROBLEM_INVALID_JSON, "64 levels");
     }
-    /* Closed ones do not count, and brackets in strings neither. */
+    /* Those in a string do not count, wherever it seems to end. */
+    buf_clear(&body);
+    ck_ok(buf_append_format(&body, "{\"encoding\":\"utf8\",\"value\":\"\\\\\\\""));
+    repeat(&body, "[", 2 * LIMIT_JSON_DEPTH);
+    ck_ok(buf_append_format(&body, "\"}"));
+    ck_ok(json_body_parse_put(buf_slice(&body), VALUE_MAX, &out, &problem));
+    ck_assert_uint_eq(out.size, 2 + 2 * LIMIT_JSON_DEPTH);
+    buf_deinit(&out);
+    /* Closed ones do not count either. */
     buf_clear(&body);
     ck_ok(buf_append_format(&body, "{\"value\":["));
     repeat(&body, "[],", 1000);

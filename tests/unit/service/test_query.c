@@ -34,6 +34,7 @@ START_TEST(decoded_once)
     ck_decodes(L("%2541"), false, L("%41"));
     ck_decodes(L("%25%34%31"), false, L("%41"));
     ck_decodes(L("a+b"), false, L("a+b"));
+    ck_decodes(L("a+b%2B"), false, L("a+b+"));
     ck_decodes(L("a+b%2B"), true, L("a b+"));
     ck_decodes(L(""), true, L(""));
     ck_decodes(L("%00%2F%ff/../.%2e"), false, L("\0/\xff/../.."));
