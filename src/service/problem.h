@@ -37,7 +37,6 @@
     X(TARGET_TOO_LONG, "target_too_long", 414, true, 0, "The request target is too long")          \
     X(UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", 415, false, 0,                             \
       "The body's media type is not supported")                                                    \
-    X(TOO_MANY_REQUESTS, "too_many_requests", 429, false, 1, "Too much is in flight")              \
     X(INTERNAL, "internal", 500, false, 0, "The request failed inside the server")                 \
     X(IO_ERROR, "io_error", 500, false, 0, "Reading or writing the store failed")                  \
     X(CORRUPTION, "corruption", 500, false, 0, "Stored data is damaged")                           \
