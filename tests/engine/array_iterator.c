@@ -23,8 +23,11 @@ void array_deinit(struct array *array)
 void array_add(struct array *array, struct varve_slice user_key, uint64_t tag,
                struct varve_slice value)
 {
-    array->entries = realloc(array->entries, (array->count + 1) * sizeof *array->entries);
-    need(array->entries != NULL);
+    if (array->count == array->capacity) {
+        array->capacity = array->capacity == 0 ? 16 : 2 * array->capacity;
+        array->entries = realloc(array->entries, array->capacity * sizeof *array->entries);
+        need(array->entries != NULL);
+    }
     struct array_entry *entry = &array->entries[array->count++];
     *entry = (struct array_entry){0};
     need(buf_append_slice(&entry->key, user_key) == VARVE_OK);

@@ -17,7 +17,7 @@ struct array_entry {
 
 struct array {
     struct array_entry *entries;
-    size_t count;
+    size_t count, capacity;
 };
 void array_deinit(struct array *array);
 /* Copies. In any order: array_sort before it is used. */
