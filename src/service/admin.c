@@ -39,14 +39,18 @@ static enum exchange_step answer_status(struct exchange *exchange, unsigned code
                                : exchange_fail(exchange, written);
 }
 
+#define HEALTH_RETRY_S 1u
+
 static enum exchange_step handle_health(struct exchange *exchange)
 {
     struct service *service = exchange->loop->service;
     switch (service_state(service)) {
     case SERVICE_RECOVERING:
+        exchange->answer.retry_after_s = HEALTH_RETRY_S;
         return answer_status(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "recovering",
                              "the store is being opened");
     case SERVICE_DRAINING:
+        exchange->answer.retry_after_s = HEALTH_RETRY_S;
         return answer_status(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "draining",
                              "the server is shutting down");
     case SERVICE_READY:

@@ -117,10 +117,13 @@ static enum varve_status apply_ops(struct work *work)
         status = prepare_reads(work);
     for (size_t i = 0; status == VARVE_OK && i < work->ops.count; i++)
         status = apply_op(work, i);
-    if (status == VARVE_TOO_LARGE) /* keys and values have been checked: it is the results */
-        return problem_set(&exchange->problem, PROBLEM_RESULT_TOO_LARGE,
-                           "the answer would be over %u bytes; nothing was applied",
-                           LIMIT_BATCH_ANSWER_BYTES);
+    if (status == VARVE_TOO_LARGE) { /* keys and values have been checked: it is the results */
+        (void)problem_set(&exchange->problem, PROBLEM_RESULT_TOO_LARGE,
+                          "the answer would be too large; nothing was applied");
+        exchange->problem.has_limit = true;
+        exchange->problem.limit = LIMIT_BATCH_ANSWER_BYTES;
+        return status;
+    }
     return status == VARVE_OK ? VARVE_OK : problem_set_status(&exchange->problem, status);
 }
 
@@ -137,7 +140,12 @@ static enum exchange_step answer(struct exchange *exchange, uint64_t revision)
 
 static enum varve_status prepare_batch(struct exchange *exchange)
 {
+    size_t choice = 0;
     enum varve_status status = kv_read_sync(exchange);
+    if (status == VARVE_OK)
+        status = accept_choose(exchange_headers(exchange), exchange_header_count(exchange),
+                               &representation_types[REPRESENTATION_JSON], 1, &choice,
+                               &exchange->problem);
     if (status == VARVE_OK)
         status = content_type_choose(exchange_headers(exchange), exchange_header_count(exchange),
                                      false, &exchange->representation, &exchange->problem);

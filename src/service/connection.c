@@ -1,7 +1,9 @@
 /*
  * Nobody tells us of the first byte of a request's header, only of its last one. So the reaper asks
  * the kernel when data came in last: if that was after the connection fell idle, a header is
- * under way, and from then on the header's own deadline counts.
+ * under way, and from then on the header's own deadline counts. A new connection has that deadline
+ * from the start. The reaper also finds those whose client has gone in the middle of a header,
+ * which libmicrohttpd misses if the last bytes and the end come in one event.
  */
 #include "service/connection.h"
 
@@ -41,13 +43,35 @@ void connection_enter(struct connection *connection, enum connection_phase phase
 
 #define KERNEL_CLOCK_SLACK_MS 20u /* it counts in ticks */
 
-static bool has_header_begun(const struct connection *connection, uint64_t idle_ms)
+struct tcp_view {
+    bool peer_ended;
+    uint64_t quiet_ms; /* since data came in */
+};
+
+/* Of a socket that is not TCP nothing is known: its idle timeout has to do. */
+static struct tcp_view look_at_tcp(const struct connection *connection, uint64_t age_ms)
 {
     struct tcp_info info = {0};
     socklen_t size = sizeof info;
     if (getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
-        return false; /* not TCP: the idle timeout has to do */
-    return info.tcpi_last_data_recv + KERNEL_CLOCK_SLACK_MS < idle_ms;
+        return (struct tcp_view){.quiet_ms = age_ms};
+    return (struct tcp_view){
+        .peer_ended = info.tcpi_state == TCP_CLOSE_WAIT,
+        .quiet_ms = info.tcpi_last_data_recv,
+    };
+}
+
+static bool header_is_overdue(struct connection *connection, const struct service_config *config,
+                              uint64_t now_ms, uint64_t age_ms)
+{
+    struct tcp_view view = look_at_tcp(connection, age_ms);
+    if (view.peer_ended)
+        return true;
+    if (connection->phase != CONNECTION_IDLE)
+        return age_ms > config->header_timeout_ms;
+    if (view.quiet_ms + KERNEL_CLOCK_SLACK_MS < age_ms)
+        connection_enter(connection, CONNECTION_HEADER, now_ms);
+    return age_ms > config->idle_timeout_ms;
 }
 
 /* The time that `bytes` may take: at the least rate, and some more to begin with. */
@@ -61,14 +85,10 @@ bool connection_is_overdue(struct connection *connection, const struct service_c
 {
     uint64_t age_ms = now_ms > connection->since_ms ? now_ms - connection->since_ms : 0;
     switch (connection->phase) {
+    case CONNECTION_NEW:
     case CONNECTION_IDLE:
-        if (age_ms > config->idle_timeout_ms)
-            return true;
-        if (has_header_begun(connection, age_ms))
-            connection_enter(connection, CONNECTION_HEADER, now_ms);
-        return false;
     case CONNECTION_HEADER:
-        return age_ms > config->header_timeout_ms;
+        return header_is_overdue(connection, config, now_ms, age_ms);
     case CONNECTION_BODY:
         return age_ms > config->request_timeout_ms ||
                (config->body_min_rate > 0 &&
@@ -92,6 +112,6 @@ void connection_shut(struct connection *connection)
 bool connection_is_quiet(const struct connection *connection)
 {
     int unread = 0;
-    return connection->phase == CONNECTION_IDLE &&
+    return connection->phase <= CONNECTION_IDLE &&
            (ioctl(connection->fd, FIONREAD, &unread) != 0 || unread == 0);
 }

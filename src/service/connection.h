@@ -12,7 +12,8 @@
 #include "service/config.h"
 
 enum connection_phase {
-    CONNECTION_IDLE,   /* between requests, or before the first */
+    CONNECTION_NEW,    /* before the first request */
+    CONNECTION_IDLE,   /* between requests */
     CONNECTION_HEADER, /* part of a request's header is here */
     CONNECTION_BODY,   /* the header is complete */
     CONNECTION_WORK,   /* the request is complete, its answer is not ready */

@@ -199,8 +199,7 @@ static void on_connection(void *context, struct MHD_Connection *mhd_connection,
             MHD_get_connection_info(mhd_connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
         size_t others = atomic_fetch_add_explicit(&service->connections, 1, memory_order_relaxed);
         connection->over_limit = others >= service->config->max_connections;
-        connection_enter(connection, connection->over_limit ? CONNECTION_HEADER : CONNECTION_IDLE,
-                         loop->now_ms);
+        connection_enter(connection, CONNECTION_NEW, loop->now_ms);
         connection_list_add(&loop->connections, connection);
         meter_add(connection->over_limit ? &loop->meter.connections_refused
                                          : &loop->meter.connections_accepted,
@@ -233,23 +232,24 @@ static void on_daemon_log(void *context, const char *format, va_list args)
     journal_print(loop->service->journal, VARVE_LOG_DEBUG, "http: %s", text);
 }
 
+/* Its own connection timeout stays off: see reap. Strictness about requests is service/wire.h's. */
 static enum varve_status start_daemon(struct event_loop *loop)
 {
-    unsigned limit = (unsigned)loop->service->config->max_connections + CONNECTIONS_TO_REFUSE;
-    loop->daemon =
-        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
-                         NULL, exchange_on_request, loop,                 /* */
-                         MHD_OPTION_EXTERNAL_LOGGER, on_daemon_log, loop, /* first */
-                         MHD_OPTION_LISTEN_SOCKET, loop->listen_fd,       /* */
-                         MHD_OPTION_CONNECTION_LIMIT, limit,              /* */
-                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES, /* */
-                         MHD_OPTION_CONNECTION_TIMEOUT, 0u,                        /* see reap */
-                         MHD_OPTION_STRICT_FOR_CLIENT, 1,                          /* */
-                         MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,        /* */
-                         MHD_OPTION_URI_LOG_CALLBACK, exchange_on_target, loop,    /* */
-                         MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, loop, /* */
-                         MHD_OPTION_NOTIFY_CONNECTION, on_connection, loop,        /* */
-                         MHD_OPTION_END);
+    size_t connections = loop->service->config->max_connections + CONNECTIONS_TO_REFUSE;
+    struct MHD_OptionItem options[] = {
+        {MHD_OPTION_LISTEN_SOCKET, loop->listen_fd, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)connections, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY_BYTES, NULL},
+        {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)leave_escaped, NULL},
+        {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)exchange_on_target, loop},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)exchange_on_completed, loop},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, loop},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    loop->daemon = MHD_start_daemon(flags, 0, NULL, NULL, exchange_on_request, loop,
+                                    MHD_OPTION_EXTERNAL_LOGGER, on_daemon_log, loop,
+                                    MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     if (loop->daemon == NULL)
         return status_raise(VARVE_IO);
     loop->epoll_fd = MHD_get_daemon_info(loop->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "service/router.h"
+#include "service/wire.h"
 
 #define SPARE_EXCHANGES_MAX 512u
 #define KEPT_BUFFER_BYTES (32u << 10)
@@ -171,6 +172,7 @@ static enum varve_status encode_problem(struct exchange *exchange)
     answer->has_revision = false;
     answer->tag = TAG_NONE;
     answer->nosniff = false;
+    answer->retry_after_s = problem_retry_after_s(&exchange->problem);
     return problem_encode(&exchange->problem, varve_slice(exchange->id.text, exchange->id.size),
                           &answer->body);
 }
@@ -194,16 +196,13 @@ static bool add_revision_headers(struct MHD_Response *response, const struct ans
     return add_header(response, "X-Varve-Revision", text);
 }
 
-static bool add_problem_headers(struct MHD_Response *response, const struct problem *problem)
+static bool add_retry_after(struct MHD_Response *response, unsigned seconds)
 {
-    unsigned retry_after_s = problem_retry_after_s(problem);
-    if (retry_after_s > 0) {
-        char text[16];
-        snprintf(text, sizeof text, "%u", retry_after_s);
-        if (!add_header(response, "Retry-After", text))
-            return false;
-    }
-    return problem->allow == NULL || add_header(response, "Allow", problem->allow);
+    if (seconds == 0)
+        return true;
+    char text[16];
+    snprintf(text, sizeof text, "%u", seconds);
+    return add_header(response, "Retry-After", text);
 }
 
 static bool add_headers(struct MHD_Response *response, const struct exchange *exchange)
@@ -216,7 +215,9 @@ static bool add_headers(struct MHD_Response *response, const struct exchange *ex
             add_header(response, "Content-Type", answer->content_type)) &&
            (!answer->has_revision || add_revision_headers(response, answer)) &&
            (!answer->nosniff || add_header(response, "X-Content-Type-Options", "nosniff")) &&
-           (!exchange->has_problem || add_problem_headers(response, &exchange->problem)) &&
+           add_retry_after(response, answer->retry_after_s) &&
+           (!exchange->has_problem || exchange->problem.allow == NULL ||
+            add_header(response, "Allow", exchange->problem.allow)) &&
            (!closes || add_header(response, "Connection", "close"));
 }
 
@@ -296,11 +297,20 @@ static bool collect_headers(struct exchange *exchange)
     return count >= 0 && (size_t)count == exchange_header_count(exchange);
 }
 
-/* libmicrohttpd takes a request line apart by NULs that it puts there. One that the client sent
- * would shorten the target: then the version does not stand right behind it. */
-static bool is_target_whole(const struct exchange *exchange, const char *version)
+static enum varve_status check_wire(struct exchange *exchange, const char *version)
 {
-    return version == exchange->raw_target_at + exchange->raw_target.size + 1;
+    struct wire_header wire = {
+        .method = exchange->method_text,
+        .target_at = exchange->raw_target_at,
+        .target = buf_slice(&exchange->raw_target),
+        .version = version,
+        .headers = exchange_headers(exchange),
+        .header_count = exchange_header_count(exchange),
+        .size =
+            MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)
+                ->header_size,
+    };
+    return wire_check(&wire, &exchange->problem);
 }
 
 static enum varve_status check_store(struct exchange *exchange)
@@ -368,11 +378,10 @@ static enum varve_status prepare_body(struct exchange *exchange)
 static enum varve_status admit(struct exchange *exchange, const char *version)
 {
     struct problem *problem = &exchange->problem;
-    if (!is_target_whole(exchange, version))
-        return problem_set(problem, PROBLEM_BAD_FRAMING, "the request target holds a NUL byte");
-    enum varve_status status =
-        framing_check(exchange_headers(exchange), exchange_header_count(exchange), false,
-                      UINT64_MAX, &exchange->framing, problem);
+    enum varve_status status = check_wire(exchange, version);
+    if (status == VARVE_OK)
+        status = framing_check(exchange_headers(exchange), exchange_header_count(exchange), false,
+                               UINT64_MAX, &exchange->framing, problem);
     if (status != VARVE_OK)
         return status;
     if (exchange->peer->over_limit)

@@ -49,6 +49,7 @@ struct answer {
     uint64_t revision;
     enum exchange_tag tag;
     bool nosniff;
+    unsigned retry_after_s; /* 0: none */
 };
 
 struct exchange {
@@ -62,7 +63,7 @@ struct exchange {
     /* the request; what points into libmicrohttpd's memory is good until the answer is sent */
     const char *method_text;
     enum request_method method;
-    const char *raw_target_at; /* only to be compared: where the target stood */
+    const char *raw_target_at; /* where the target stood */
     struct buf raw_target;
     struct buf header_list; /* struct header each */
     struct framing framing;
