@@ -123,7 +123,7 @@ static enum varve_status edit_failed_locked(struct varve_db *db, enum varve_stat
         db_read_only(db, status, "writing the manifest");
         return status_raise(VARVE_OUTCOME_UNKNOWN);
     }
-    db_no_space(db, DB_NO_SPACE_TABLES, "writing the manifest");
+    db_no_space(db, DB_NO_SPACE_LOG, "writing the manifest");
     return manifest_rotate_locked(&db->manifest) == VARVE_OK ? VARVE_NO_SPACE
                                                              : status_raise(VARVE_OUTCOME_UNKNOWN);
 }

@@ -109,7 +109,8 @@ uint64_t db_store_time_ms(struct varve_db *db);
 /* Store time never falls below `time_ms` again. */
 void db_store_time_raise(struct varve_db *db, uint64_t time_ms);
 
-/* What the store is short of space for; it is in NO_SPACE while any of these holds. */
+/* What the store is short of space for (LOG: segments and manifest); it is in NO_SPACE while any of
+ * these holds. */
 enum db_no_space_cause { DB_NO_SPACE_LOG = 1 << 0, DB_NO_SPACE_TABLES = 1 << 1 };
 
 /* Enters NO_SPACE for a cause, or leaves it. `what` tells people what failed. */

@@ -152,11 +152,12 @@ static enum varve_status current_replace(struct manifest *manifest, uint64_t man
 enum varve_status manifest_rotate_locked(struct manifest *manifest)
 {
     assert(mutex_is_held(&manifest->mu.lock));
-    char path[FILENAME_BYTES_MAX];
+    char path[FILENAME_BYTES_MAX] = {0};
     struct manifest_writer writer = {0};
     struct manifest_edit edit = {0};
     uint64_t id = manifest_new_file_id(manifest);
     uint64_t old_id = manifest->mu.writer.manifest_id;
+    bool complete = false;
 
     manifest->mu.broken = true;
     enum varve_status status = filename_path(path, manifest->dir, FILE_MANIFEST, id);
@@ -168,11 +169,16 @@ enum varve_status manifest_rotate_locked(struct manifest *manifest)
         status = manifest_writer_append(&writer, &edit, true);
     if (status == VARVE_OK)
         status = env_sync_dir(manifest->env, manifest->dir);
-    if (status == VARVE_OK)
+    complete = status == VARVE_OK;
+    if (complete)
         status = current_replace(manifest, id);
     manifest_edit_deinit(&edit);
     if (status != VARVE_OK) {
         manifest_writer_close(&writer);
+        if (!complete) { /* CURRENT cannot name it: do not gather such on a full disk */
+            enum varve_status removed = env_remove(manifest->env, path);
+            (void)removed;
+        }
         return status;
     }
 
