@@ -82,6 +82,10 @@ build() {
         }
         echo "$compiler $*" >"$directory/run-options"
     fi
+    said=$(ninja -C "$directory" build.ninja 2>&1) || {
+        echo "$said"
+        return 1
+    }
     ninja -C "$directory" --quiet
 }
 
