@@ -67,6 +67,7 @@ static bool lead_pass(struct varve_db *db, bool is_thread, bool idle_due)
     struct varve_write_request *head = commit->queue.first;
     if (head == NULL) {
         commit->queue.led = false;
+        commit->queue.nudged = commit->queue.nudged || idle_due;
         bool wake = (idle_due && commit->queue.thread_sleeps) || commit->queue.closed;
         commit->queue.thread_sleeps = commit->queue.thread_sleeps && !idle_due;
         if (wake)
@@ -210,6 +211,7 @@ void commit_nudge(struct varve_db *db)
 {
     struct commit *commit = &db->commit;
     mutex_lock(&commit->queue.lock);
+    commit->queue.nudged = true;
     commit->queue.thread_sleeps = false;
     cond_broadcast(&commit->queue.wake);
     mutex_unlock(&commit->queue.lock);
@@ -232,11 +234,13 @@ static void *commit_thread_main(void *context)
         }
         if (cond_wait_for(&commit->queue.wake, &commit->queue.lock, COMMIT_IDLE_MS))
             continue;
+        commit->queue.nudged = false;
         mutex_unlock(&commit->queue.lock);
         commit_idle(db);
         bool waits = background_retry(db);
         mutex_lock(&commit->queue.lock);
-        commit->queue.thread_sleeps = !waits;
+        /* What came up while it looked would be slept through. */
+        commit->queue.thread_sleeps = !waits && !commit->queue.nudged;
         while (commit->queue.thread_sleeps && !commit->queue.thread_turn && !commit->queue.stop)
             cond_wait(&commit->queue.wake, &commit->queue.lock);
         commit->queue.thread_sleeps = false;

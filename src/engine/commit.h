@@ -22,6 +22,7 @@ struct commit {
         bool led;           /* somebody leads; never false while the queue has members */
         bool thread_turn;   /* the commit thread has been made leader */
         bool thread_sleeps; /* without a time-out: wake it when there is idle work */
+        bool nudged;        /* idle work came up since the thread last looked for it */
         bool closed;        /* new requests are refused */
         bool stop;          /* the thread ends */
     } queue;
