@@ -26,9 +26,9 @@ parts="lint gcc clang asan tsan install readme systemd"
 budget_of() {
     case $1 in
     lint) echo 20 ;;
-    gcc) echo 220 ;;
+    gcc) echo 180 ;;
     clang) echo 50 ;;
-    asan) echo 170 ;;
+    asan) echo 210 ;;
     tsan) echo 80 ;;
     install) echo 15 ;;
     readme) echo 35 ;;
