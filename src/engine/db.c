@@ -472,7 +472,7 @@ enum varve_status varve_compact(struct varve_db *db, bool wait)
 static enum varve_status store_remove_files(struct env *env, const char *dir,
                                             struct varve_error *ret_error)
 {
-    static const enum file_kind kinds[] = {FILE_MANIFEST, FILE_WAL, FILE_TABLE, FILE_TEMPORARY};
+    static const enum file_kind kinds[] = {FILE_MANIFEST, FILE_WAL, FILE_TABLE};
     struct recovery_scan scan = {0};
     char path[FILENAME_BYTES_MAX];
 
@@ -480,11 +480,15 @@ static enum varve_status store_remove_files(struct env *env, const char *dir,
     if (status != VARVE_OK)
         return error_set(ret_error, status, dir, STATUS_NO_OFFSET, "listing failed: %s",
                          varve_status_text(status));
-    const struct id_list *lists[] = {&scan.manifests, &scan.segments, &scan.tables,
-                                     &scan.temporaries};
+    const struct id_list *lists[] = {&scan.manifests, &scan.segments, &scan.tables};
     /* CURRENT goes first: what is left of an interrupted removal is no store any more. */
     if (scan.has_current) {
         status = filename_path(path, dir, FILE_CURRENT, 0);
+        if (status == VARVE_OK)
+            status = env_remove(env, path);
+    }
+    if (status == VARVE_OK && scan.has_current_temporary) {
+        status = filename_path(path, dir, FILE_CURRENT_TEMPORARY, 0);
         if (status == VARVE_OK)
             status = env_remove(env, path);
     }

@@ -71,10 +71,10 @@ static enum varve_status new_store_check(struct recovery *recovery)
     /* What an interrupted creation left is begun anew under the same names. */
     for (size_t i = 0; i < scan->manifests.count; i++)
         file_remove(db, FILE_MANIFEST, scan->manifests.ids[i]);
-    for (size_t i = 0; i < scan->temporaries.count; i++)
-        file_remove(db, FILE_TEMPORARY, scan->temporaries.ids[i]);
+    if (scan->has_current_temporary)
+        file_remove(db, FILE_CURRENT_TEMPORARY, 0);
     recovery->scan.id_max = 0;
-    recovery->scan.manifests.count = recovery->scan.temporaries.count = 0;
+    recovery->scan.manifests.count = 0;
     return VARVE_OK;
 }
 
@@ -322,8 +322,8 @@ static void clean_up(struct recovery *recovery)
         else
             file_remove(db, FILE_MANIFEST, scan->manifests.ids[i]);
     }
-    for (size_t i = 0; i < scan->temporaries.count; i++)
-        file_remove(db, FILE_TEMPORARY, scan->temporaries.ids[i]);
+    if (scan->has_current_temporary)
+        file_remove(db, FILE_CURRENT_TEMPORARY, 0);
     for (size_t i = 0; i < scan->segments.count; i++)
         if (scan->segments.ids[i] != db->wal.writer.segment_id)
             wal_retire(db, scan->segments.ids[i]);

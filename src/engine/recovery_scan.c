@@ -57,8 +57,9 @@ static enum varve_status scan_name(void *context, const char *name)
         return id_list_add(&scan->segments, id);
     case FILE_TABLE:
         return id_list_add(&scan->tables, id);
-    case FILE_TEMPORARY:
-        return id_list_add(&scan->temporaries, id);
+    case FILE_CURRENT_TEMPORARY:
+        scan->has_current_temporary = true;
+        return VARVE_OK;
     case FILE_LOCK:
     case FILE_LOST_DIR:
         break;
@@ -78,7 +79,6 @@ enum varve_status recovery_scan_read(struct env *env, const char *dir,
     id_list_sort(&scan.manifests);
     id_list_sort(&scan.segments);
     id_list_sort(&scan.tables);
-    id_list_sort(&scan.temporaries);
     *ret_scan = scan;
     return VARVE_OK;
 }
@@ -88,6 +88,5 @@ void recovery_scan_deinit(struct recovery_scan *scan)
     free(scan->manifests.ids);
     free(scan->segments.ids);
     free(scan->tables.ids);
-    free(scan->temporaries.ids);
     *scan = (struct recovery_scan){0};
 }

@@ -18,8 +18,8 @@ struct id_list {
 bool id_list_has(const struct id_list *list, uint64_t id);
 
 struct recovery_scan {
-    bool has_current;
-    struct id_list manifests, segments, tables, temporaries;
+    bool has_current, has_current_temporary;
+    struct id_list manifests, segments, tables;
     uint64_t id_max; /* greatest of all but the segments' */
 };
 /* Caller frees with recovery_scan_deinit. Names that are none of ours are left alone. */

@@ -20,8 +20,7 @@
 
 static bool kind_has_id(enum file_kind kind)
 {
-    return kind == FILE_MANIFEST || kind == FILE_WAL || kind == FILE_TABLE ||
-           kind == FILE_TEMPORARY;
+    return kind == FILE_MANIFEST || kind == FILE_WAL || kind == FILE_TABLE;
 }
 
 static void name_make(char ret_name[NAME_BYTES_MAX], enum file_kind kind, uint64_t id)
@@ -42,8 +41,8 @@ static void name_make(char ret_name[NAME_BYTES_MAX], enum file_kind kind, uint64
     case FILE_TABLE:
         snprintf(ret_name, NAME_BYTES_MAX, "%06" PRIu64 ".sst", id);
         break;
-    case FILE_TEMPORARY:
-        snprintf(ret_name, NAME_BYTES_MAX, "%06" PRIu64 ".tmp", id);
+    case FILE_CURRENT_TEMPORARY:
+        snprintf(ret_name, NAME_BYTES_MAX, "CURRENT.tmp");
         break;
     case FILE_LOST_DIR:
         snprintf(ret_name, NAME_BYTES_MAX, "lost");
@@ -79,8 +78,9 @@ static uint64_t first_number(const char *text)
 
 bool filename_parse(const char *name, enum file_kind *ret_kind, uint64_t *ret_id)
 {
-    static const enum file_kind kinds[] = {FILE_CURRENT, FILE_LOCK,      FILE_MANIFEST, FILE_WAL,
-                                           FILE_TABLE,   FILE_TEMPORARY, FILE_LOST_DIR};
+    static const enum file_kind kinds[] = {FILE_CURRENT, FILE_LOCK,  FILE_MANIFEST,
+                                           FILE_WAL,     FILE_TABLE, FILE_CURRENT_TEMPORARY,
+                                           FILE_LOST_DIR};
     uint64_t id = first_number(name);
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         if (kind_has_id(kinds[i]) != (id != 0))

@@ -4,7 +4,7 @@
  *   CURRENT            names the manifest in force     LOCK     held while open
  *   manifest-000001    the list of edits               lost/    what recovery set aside
  *   000002.wal         a WAL segment                   000003.sst   a table
- *   000004.tmp         a file being made
+ *   CURRENT.tmp        the next CURRENT, being made
  * Ids are decimal, at least six digits, no superfluous zeros beyond that, 1 to 2^63 - 1; one
  * counter serves all but WAL segments, whose ids run without gaps from 1.
  */
@@ -23,7 +23,7 @@ enum file_kind {
     FILE_MANIFEST,
     FILE_WAL,
     FILE_TABLE,
-    FILE_TEMPORARY,
+    FILE_CURRENT_TEMPORARY,
     FILE_LOST_DIR
 };
 

@@ -21,7 +21,8 @@ START_TEST(names)
         {FILE_WAL, 2, "d/000002.wal"},
         {FILE_TABLE, 999999, "d/999999.sst"},
         {FILE_TABLE, 1000000, "d/1000000.sst"},
-        {FILE_TEMPORARY, INT64_MAX, "d/9223372036854775807.tmp"},
+        {FILE_CURRENT_TEMPORARY, 0, "d/CURRENT.tmp"},
+        {FILE_TABLE, INT64_MAX, "d/9223372036854775807.sst"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char path[FILENAME_BYTES_MAX];
