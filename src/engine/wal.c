@@ -118,9 +118,8 @@ enum varve_status wal_switch_locked(struct varve_db *db)
         return VARVE_READ_ONLY;
     /* An edit of before whose outcome is not known may name the very file that is made now. */
     status = db_manifest_repair(db);
-    if (status != VARVE_OK)
-        return status;
-    status = memtable_new(db->memtables, old_id + 1, &memtable);
+    if (status == VARVE_OK)
+        status = memtable_new(db->memtables, old_id + 1, &memtable);
     if (status == VARVE_OK)
         status = wal_make_segment(db, old_id + 1, &writer);
     if (status != VARVE_OK)
@@ -147,10 +146,12 @@ enum varve_status wal_switch_locked(struct varve_db *db)
     db->wal.must_switch = false;
     background_schedule_flush(db);
 out:
-    if (status == VARVE_NO_SPACE)
+    if (status == VARVE_NO_SPACE) {
         db_no_space(db, DB_NO_SPACE_LOG, "beginning a new log segment");
-    else if (status == VARVE_IO)
+    } else if (status == VARVE_IO) {
         db_read_only(db, status, "beginning a new log segment");
+        status = VARVE_READ_ONLY; /* what waits for room did not happen */
+    }
     wal_writer_close(&writer);
     memtable_unref(memtable);
     manifest_edit_deinit(&edit);
