@@ -22,7 +22,7 @@
 
 #define OPERATIONS 400u
 #define KEYS 60u
-#define VALUE_BYTES_MAX 900u
+#define VALUE_BYTES_MAX 2500u
 /* States a key may be in: each unknown outcome adds one, or each write that is not durable. */
 #define CANDIDATES_MAX 128
 
@@ -289,9 +289,9 @@ static void script(struct fault_run *run)
             (void)db_step(run->db);
         else if (roll < 91)
             db_idle(run->db);
-        else if (roll < 93)
+        else if (roll < 92)
             (void)!varve_flush(run->db, false);
-        else if (roll < 95) {
+        else if (roll < 93) {
             if (varve_flush(run->db, true) == VARVE_OK)
                 states_durable(run);
         } else if (roll < 97)
