@@ -69,25 +69,6 @@ static size_t body_decoded_size(size_t body_size)
     return body_size / 4 * 3 + (body_size % 4 != 0 ? body_size % 4 - 1 : 0);
 }
 
-static enum varve_status check(struct varve_slice text, uint8_t alphabet, size_t *ret_size)
-{
-    struct varve_slice body = {0};
-    if (!check_text(text, alphabet, &body))
-        return status_raise(VARVE_INVALID);
-    *ret_size = body_decoded_size(body.size);
-    return VARVE_OK;
-}
-
-enum varve_status base64_check(struct varve_slice text, size_t *ret_size)
-{
-    return check(text, IN_STANDARD, ret_size);
-}
-
-enum varve_status base64url_check(struct varve_slice text, size_t *ret_size)
-{
-    return check(text, IN_URL, ret_size);
-}
-
 enum varve_status base64_encode(struct varve_slice bytes, struct buf *out)
 {
     size_t text_size = base64_encoded_size(bytes.size);

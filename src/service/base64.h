@@ -23,10 +23,6 @@ static inline size_t base64_encoded_size(size_t size)
 MUST_CHECK enum varve_status base64_encode(struct varve_slice bytes, struct buf *out);
 MUST_CHECK enum varve_status base64url_encode(struct varve_slice bytes, struct buf *out);
 
-/* How many bytes `text` stands for. VARVE_INVALID if it is not base64 of that kind. */
-MUST_CHECK enum varve_status base64_check(struct varve_slice text, size_t *ret_size);
-MUST_CHECK enum varve_status base64url_check(struct varve_slice text, size_t *ret_size);
-
 /* Append the bytes of `text`; they reserve BASE64_DECODE_SLACK bytes more than they append.
  * VARVE_INVALID, VARVE_NO_MEMORY; `out` is then as it was. */
 #define BASE64_DECODE_SLACK 4

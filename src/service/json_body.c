@@ -270,10 +270,15 @@ enum varve_status json_body_parse_put(struct varve_slice body, size_t value_byte
     collect_members(&reader, root, "", false, &members);
     if (!reader.full)
         read_value(&reader, "", &members, &bytes, &value);
-    if (reader.status == VARVE_OK) {
-        status = buf_assign(ret_value, value);
+    if (reader.status == VARVE_OK && value.data != bytes.data) {
+        status = buf_assign(&bytes, value); /* text, which goes with the tree */
         if (status != VARVE_OK)
             fail(&reader, status);
+    }
+    if (reader.status == VARVE_OK) {
+        struct buf old = *ret_value;
+        *ret_value = bytes;
+        bytes = old;
     }
     buf_deinit(&bytes);
     json_decref(root);

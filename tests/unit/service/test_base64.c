@@ -3,6 +3,18 @@
 
 #include "support.h"
 
+typedef enum varve_status decoder(struct varve_slice text, struct buf *out);
+
+static enum varve_status decoded_size(decoder *decode, struct varve_slice text, size_t *ret_size)
+{
+    struct buf out = {0};
+    enum varve_status status = decode(text, &out);
+    if (status == VARVE_OK)
+        *ret_size = out.size;
+    buf_deinit(&out);
+    return status;
+}
+
 static const struct {
     const char *bytes, *text, *url;
 } rfc_vectors[] = {
@@ -42,7 +54,7 @@ START_TEST(padding_of_the_url_form_is_optional)
     static const char *const texts[] = {"Zg", "Zg==", "Zm8", "Zm8=", "Zm9v", ""};
     for (size_t i = 0; i < COUNT(texts); i++) {
         size_t size = 99;
-        ck_ok(base64url_check(varve_slice_str(texts[i]), &size));
+        ck_ok(decoded_size(base64url_decode, varve_slice_str(texts[i]), &size));
         ck_assert_uint_eq(size, (strcspn(texts[i], "=") * 3) / 4);
     }
 }
@@ -67,9 +79,6 @@ START_TEST(every_length_comes_back)
         buf_clear(&text);
         buf_clear(&back);
         ck_ok(base64url_encode(copy, &text));
-        size_t checked = 0;
-        ck_ok(base64url_check(buf_slice(&text), &checked));
-        ck_assert_uint_eq(checked, size);
         ck_ok(base64url_decode(buf_slice(&text), &back));
         ck_bytes(buf_slice(&back), copy);
         free(memory);
@@ -107,14 +116,10 @@ START_TEST(refused_texts)
 {
     for (size_t i = 0; i < COUNT(never_legal); i++) {
         struct buf out = {0};
-        size_t size = 99;
         struct varve_slice text = varve_slice_str(never_legal[i]);
         ck_ok(buf_append(&out, "head", 4));
         ck_assert_msg(base64_decode(text, &out) == VARVE_INVALID, "%s", never_legal[i]);
         ck_assert_msg(base64url_decode(text, &out) == VARVE_INVALID, "%s", never_legal[i]);
-        ck_status(base64_check(text, &size), VARVE_INVALID);
-        ck_status(base64url_check(text, &size), VARVE_INVALID);
-        ck_assert_uint_eq(size, 99);
         ck_text(buf_slice(&out), "head");
         buf_deinit(&out);
     }
@@ -124,13 +129,13 @@ END_TEST
 START_TEST(alphabets_are_apart)
 {
     size_t size;
-    ck_ok(base64_check(L("+/+/"), &size));
-    ck_status(base64_check(L("-_-_"), &size), VARVE_INVALID);
-    ck_ok(base64url_check(L("-_-_"), &size));
-    ck_status(base64url_check(L("+/+/"), &size), VARVE_INVALID);
-    ck_status(base64url_check(L("-_+/"), &size), VARVE_INVALID);
-    ck_status(base64_check(L("Zg"), &size), VARVE_INVALID);
-    ck_status(base64_check(L("Zm8"), &size), VARVE_INVALID);
+    ck_ok(decoded_size(base64_decode, L("+/+/"), &size));
+    ck_status(decoded_size(base64_decode, L("-_-_"), &size), VARVE_INVALID);
+    ck_ok(decoded_size(base64url_decode, L("-_-_"), &size));
+    ck_status(decoded_size(base64url_decode, L("+/+/"), &size), VARVE_INVALID);
+    ck_status(decoded_size(base64url_decode, L("-_+/"), &size), VARVE_INVALID);
+    ck_status(decoded_size(base64_decode, L("Zg"), &size), VARVE_INVALID);
+    ck_status(decoded_size(base64_decode, L("Zm8"), &size), VARVE_INVALID);
 }
 END_TEST
 
@@ -141,9 +146,9 @@ START_TEST(every_character)
         uint8_t text[4] = {'A', (uint8_t)c, 'A', 'A'};
         bool letter = c != 0 && strchr(letters, c) != NULL;
         size_t size;
-        ck_assert_int_eq(base64_check(varve_slice(text, 4), &size) == VARVE_OK,
+        ck_assert_int_eq(decoded_size(base64_decode, varve_slice(text, 4), &size) == VARVE_OK,
                          letter || c == '+' || c == '/');
-        ck_assert_int_eq(base64url_check(varve_slice(text, 4), &size) == VARVE_OK,
+        ck_assert_int_eq(decoded_size(base64url_decode, varve_slice(text, 4), &size) == VARVE_OK,
                          letter || c == '-' || c == '_');
     }
 }
@@ -157,8 +162,10 @@ START_TEST(canonical_endings)
     for (int i = 0; i < 64; i++) {
         char two[] = {'Q', alphabet[i], '=', '='}, three[] = {'Q', 'Q', alphabet[i], '='};
         size_t size;
-        ck_assert_int_eq(base64_check(varve_slice(two, 4), &size) == VARVE_OK, i % 16 == 0);
-        ck_assert_int_eq(base64_check(varve_slice(three, 4), &size) == VARVE_OK, i % 4 == 0);
+        ck_assert_int_eq(decoded_size(base64_decode, varve_slice(two, 4), &size) == VARVE_OK,
+                         i % 16 == 0);
+        ck_assert_int_eq(decoded_size(base64_decode, varve_slice(three, 4), &size) == VARVE_OK,
+                         i % 4 == 0);
     }
 }
 END_TEST
