@@ -12,6 +12,7 @@
 #include "service/headers.h"
 #include "service/json_writer.h"
 #include "service/metrics.h"
+#include "service/openapi.h"
 
 static const char *const no_params[] = {NULL};
 
@@ -182,6 +183,19 @@ const struct route admin_version_route = {
     .meter = METER_VERSION,
     .params = no_params,
     .handle = handle_version,
+};
+
+static enum exchange_step handle_openapi(struct exchange *exchange)
+{
+    enum varve_status status = buf_append(&exchange->answer.body, openapi_json, openapi_json_size);
+    return status == VARVE_OK ? exchange_answer(exchange, MHD_HTTP_OK, json_media_type())
+                              : exchange_fail(exchange, status);
+}
+
+const struct route admin_openapi_route = {
+    .meter = METER_OPENAPI,
+    .params = no_params,
+    .handle = handle_openapi,
 };
 
 /* /admin/flush and /admin/compact */

@@ -9,6 +9,7 @@ extern const struct route admin_live_route;   /* /health/live */
 extern const struct route admin_stats_route;
 extern const struct route admin_metrics_route;
 extern const struct route admin_version_route;
+extern const struct route admin_openapi_route;
 extern const struct route admin_flush_route;
 extern const struct route admin_compact_route;
 

@@ -313,6 +313,20 @@ static enum varve_status check_wire(struct exchange *exchange, const char *versi
     return wire_check(&wire, &exchange->problem);
 }
 
+/* One too many may be so no longer when its first request comes. */
+static enum varve_status check_connection(struct exchange *exchange)
+{
+    struct service *service = exchange->loop->service;
+    size_t limit = service->config->max_connections;
+    if (!exchange->peer->over_limit)
+        return VARVE_OK;
+    if (atomic_load_explicit(&service->connections, memory_order_relaxed) > limit)
+        return problem_set(&exchange->problem, PROBLEM_TOO_MANY_CONNECTIONS,
+                           "the server serves %zu connections at most", limit);
+    exchange->peer->over_limit = false;
+    return VARVE_OK;
+}
+
 static enum varve_status check_store(struct exchange *exchange)
 {
     if (!exchange->route->needs_store)
@@ -384,10 +398,9 @@ static enum varve_status admit(struct exchange *exchange, const char *version)
                                UINT64_MAX, &exchange->framing, problem);
     if (status != VARVE_OK)
         return status;
-    if (exchange->peer->over_limit)
-        return problem_set(problem, PROBLEM_TOO_MANY_CONNECTIONS,
-                           "the server serves %zu connections at most",
-                           exchange->loop->service->config->max_connections);
+    status = check_connection(exchange);
+    if (status != VARVE_OK)
+        return status;
     status = target_parse(&exchange->target, exchange->method, buf_slice(&exchange->raw_target),
                           problem);
     if (status == VARVE_OK)

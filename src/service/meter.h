@@ -14,7 +14,7 @@
 
 /* name, path as the metrics label it */
 #define METER_ROUTE_MAP(X)                                                                         \
-    X(KEY, "/kv/:key")                                                                            \
+    X(KEY, "/kv/:key")                                                                             \
     X(RANGE, "/kv/range")                                                                          \
     X(BATCH, "/kv/batch")                                                                          \
     X(HEALTH, "/health")                                                                           \

@@ -187,6 +187,9 @@ static void write_reading(struct json_writer *w, const struct varve_stats *stats
     begin_group(w, "stalls");
     write_uint(w, "count", stats->stalls);
     write_uint(w, "total_us", stats->stall_us);
+    write_uint(w, "slowdowns", stats->slowdowns);
+    write_uint(w, "slowdown_us", stats->slowdown_us);
+    write_uint(w, "debt_percent", stats->debt_percent);
     json_write_object_end(w);
     begin_group(w, "disk");
     write_uint(w, "tables", stats->tables);

@@ -47,8 +47,8 @@ static void add_metric(struct text *text, const char *name, const char *type, co
     add_uint(text, name, "", value);
 }
 
-static void add_seconds(struct text *text, const char *name, const char *type, const char *help,
-                        double seconds)
+static void add_real(struct text *text, const char *name, const char *type, const char *help,
+                     double seconds)
 {
     begin_metric(text, name, type, help);
     add_number(text, name, "", seconds);
@@ -94,7 +94,9 @@ static const struct stat_field {
      STAT(compaction_bytes_written)},
     {"varve_compactions_running", GAUGE, "Compactions under way.", STAT(compactions_running)},
     {"varve_trivial_moves_total", COUNTER, "Tables moved down as they are.", STAT(trivial_moves)},
-    {"varve_stalls_total", COUNTER, "Writes slowed down by compaction debt.", STAT(stalls)},
+    {"varve_stalls_total", COUNTER, "Writes that had to wait for the background.", STAT(stalls)},
+    {"varve_slowdowns_total", COUNTER, "Commit groups held up in proportion to compaction debt.",
+     STAT(slowdowns)},
     {"varve_bloom_checks_total", COUNTER, "Filters asked.", STAT(bloom_checks)},
     {"varve_bloom_useful_total", COUNTER, "Filters that saved a table read.", STAT(bloom_useful)},
     {"varve_bloom_false_positives_total", COUNTER,
@@ -304,8 +306,8 @@ static void add_process(struct text *text, const struct metrics *metrics)
 {
     struct process_info info = {0};
     process_info_read(&info);
-    add_seconds(text, "process_cpu_seconds_total", COUNTER, "User and system time used.",
-                info.cpu_seconds);
+    add_real(text, "process_cpu_seconds_total", COUNTER, "User and system time used.",
+             info.cpu_seconds);
     add_metric(text, "process_resident_memory_bytes", GAUGE, "Resident memory.",
                info.resident_bytes);
     add_metric(text, "process_virtual_memory_bytes", GAUGE, "Virtual memory.", info.virtual_bytes);
@@ -323,10 +325,15 @@ enum varve_status metrics_write_text(const struct metrics *metrics, struct buf *
         for (size_t i = 0; i < sizeof stat_fields / sizeof stat_fields[0]; i++)
             add_metric(&text, stat_fields[i].name, stat_fields[i].type, stat_fields[i].help,
                        stat_field_value(&metrics->stats, &stat_fields[i]));
-        add_seconds(&text, "varve_stall_seconds_total", COUNTER,
-                    "Time that writes were slowed down by.", (double)metrics->stats.stall_us / 1e6);
-        add_seconds(&text, "varve_recovery_seconds", GAUGE, "Time that the last open took.",
-                    (double)metrics->stats.recovery_us / 1e6);
+        add_real(&text, "varve_stall_seconds_total", COUNTER,
+                 "Time that writes were slowed down by.", (double)metrics->stats.stall_us / 1e6);
+        add_real(&text, "varve_slowdown_seconds_total", COUNTER,
+                 "Time that commit groups were held up for.",
+                 (double)metrics->stats.slowdown_us / 1e6);
+        add_real(&text, "varve_debt_ratio", GAUGE, "How far merging is behind; at 1 writes wait.",
+                 (double)metrics->stats.debt_percent / 100);
+        add_real(&text, "varve_recovery_seconds", GAUGE, "Time that the last open took.",
+                 (double)metrics->stats.recovery_us / 1e6);
         add_levels(&text, &metrics->stats);
         add_store_latency(&text, metrics);
     }

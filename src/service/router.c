@@ -14,10 +14,11 @@ static const struct {
     bool is_post;
     const struct route *route;
 } paths[] = {
-    {"/health", false, &admin_health_route},       {"/health/live", false, &admin_live_route},
-    {"/health/ready", false, &admin_health_route}, {"/stats", false, &admin_stats_route},
-    {"/metrics", false, &admin_metrics_route},     {"/version", false, &admin_version_route},
-    {"/admin/flush", true, &admin_flush_route},    {"/admin/compact", true, &admin_compact_route},
+    {"/health", false, &admin_health_route},        {"/health/live", false, &admin_live_route},
+    {"/health/ready", false, &admin_health_route},  {"/stats", false, &admin_stats_route},
+    {"/metrics", false, &admin_metrics_route},      {"/version", false, &admin_version_route},
+    {"/openapi.json", false, &admin_openapi_route}, {"/admin/flush", true, &admin_flush_route},
+    {"/admin/compact", true, &admin_compact_route},
 };
 
 static const struct route *find_key_route(enum request_method method)
@@ -50,7 +51,8 @@ static enum varve_status find_path(struct varve_slice path, enum request_method 
         ret_problem->allow = allow;
         return status;
     }
-    return problem_set(ret_problem, PROBLEM_NO_SUCH_PATH, "keys are under /kv/");
+    return problem_set(ret_problem, PROBLEM_NO_SUCH_PATH,
+                       "keys are under /kv/; /openapi.json lists all paths");
 }
 
 enum varve_status router_find(const struct target *target, enum request_method method,
