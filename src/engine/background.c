@@ -1,6 +1,6 @@
 /*
- * A job that is scheduled while it runs would be lost if a flag said only "queued", so each job
- * looks for more work when it is done, under the same lock under which a scheduler reads the flag.
+ * A job that is scheduled while it runs may have looked already, so it is told to look again when
+ * it is done, under the same lock under which a scheduler finds it busy: no call is lost.
  */
 #include "engine/background.h"
 
@@ -9,6 +9,9 @@
 #include "engine/flush.h"
 
 #define BACKGROUND_RETRY_US ((uint64_t)500000)
+
+/* So long without a commit, and the tiers are folded. */
+#define BACKGROUND_IDLE_US ((uint64_t)5000000)
 
 static void flush_job_run(struct thread_job *job);
 static void compaction_job_run(struct thread_job *job);
@@ -29,13 +32,15 @@ void background_deinit(struct background *background)
     mutex_deinit(&background->mu.lock);
 }
 
-static void job_submit(struct varve_db *db, bool *queued, struct thread_job *job)
+static void job_submit(struct varve_db *db, struct background_job_state *state,
+                       struct thread_job *job)
 {
     struct background *background = &db->background;
     mutex_lock(&background->mu.lock);
-    bool submit = !*queued && !background->mu.closing;
+    bool submit = !state->queued && !background->mu.closing;
+    state->again = state->queued;
     if (submit)
-        *queued = true;
+        state->queued = true;
     mutex_unlock(&background->mu.lock);
     if (submit)
         thread_pool_submit(db->pool, job);
@@ -43,12 +48,12 @@ static void job_submit(struct varve_db *db, bool *queued, struct thread_job *job
 
 void background_schedule_flush(struct varve_db *db)
 {
-    job_submit(db, &db->background.mu.flush_queued, &db->background.flush_job);
+    job_submit(db, &db->background.mu.flush, &db->background.flush_job);
 }
 
 void background_schedule_compaction(struct varve_db *db)
 {
-    job_submit(db, &db->background.mu.compaction_queued, &db->background.compaction_job);
+    job_submit(db, &db->background.mu.compaction, &db->background.compaction_job);
 }
 
 static struct background *background_of_flush(struct thread_job *job)
@@ -66,6 +71,22 @@ static void retry_later_locked(struct background *background)
     background->mu.retry_at_us = env_mono_us(background->db->env) + BACKGROUND_RETRY_US;
 }
 
+/* A job has run; true when it is to be queued once more. */
+static bool job_ends_locked(struct background *background, struct background_job_state *state,
+                            bool more)
+{
+    state->queued = (more || state->again) && !background->mu.closing;
+    state->again = false;
+    return state->queued;
+}
+
+/* Nothing was committed for a while. */
+static bool store_is_idle(struct varve_db *db)
+{
+    uint64_t last_us = atomic_load_explicit(&db->last_commit_us, memory_order_relaxed);
+    return env_mono_us(db->env) >= last_us + BACKGROUND_IDLE_US;
+}
+
 static void flush_job_run(struct thread_job *job)
 {
     struct background *background = background_of_flush(job);
@@ -76,15 +97,14 @@ static void flush_job_run(struct thread_job *job)
 
     mutex_lock(&background->mu.lock);
     background->mu.flush_failure = status;
-    again = again && !background->mu.closing;
-    background->mu.flush_queued = again;
+    again = job_ends_locked(background, &background->mu.flush, again);
     if (status != VARVE_OK)
         retry_later_locked(background);
     cond_broadcast(&background->mu.progress);
     mutex_unlock(&background->mu.lock);
     if (again)
         thread_pool_submit(db->pool, job);
-    if (status != VARVE_OK)
+    if (status != VARVE_OK || flushed)
         commit_nudge(db);
     if (flushed)
         background_schedule_compaction(db);
@@ -98,23 +118,27 @@ static void compaction_job_run(struct thread_job *job)
 
     mutex_lock(&background->mu.lock);
     uint64_t manual = background->mu.manual_asked;
-    bool everything = manual != background->mu.manual_done;
+    enum compaction_mode mode = manual != background->mu.manual_done ? COMPACTION_EVERYTHING
+                                : background->mu.fold                ? COMPACTION_FOLD
+                                                                     : COMPACTION_DUE;
     bool closing = background->mu.closing;
     background->mu.compaction_running = !closing;
     mutex_unlock(&background->mu.lock);
 
-    enum varve_status status = closing ? VARVE_OK : compaction_once(db, everything, &merged);
+    enum varve_status status = closing ? VARVE_OK : compaction_once(db, mode, &merged);
 
     mutex_lock(&background->mu.lock);
     background->mu.compaction_running = false;
     background->mu.compaction_failure = status;
     if (status != VARVE_OK && status != VARVE_CLOSED && status != VARVE_CORRUPT)
         retry_later_locked(background);
-    if (everything && !merged)
+    if (mode == COMPACTION_EVERYTHING && !merged)
         background->mu.manual_done = manual;
-    bool again = status == VARVE_OK && !background->mu.closing &&
-                 (merged || background->mu.manual_asked != background->mu.manual_done);
-    background->mu.compaction_queued = again;
+    if (mode == COMPACTION_FOLD && (!merged || !store_is_idle(db)))
+        background->mu.fold = false;
+    bool again =
+        status == VARVE_OK && (merged || background->mu.manual_asked != background->mu.manual_done);
+    again = job_ends_locked(background, &background->mu.compaction, again);
     cond_broadcast(&background->mu.progress);
     mutex_unlock(&background->mu.lock);
     if (again)
@@ -123,9 +147,31 @@ static void compaction_job_run(struct thread_job *job)
         commit_nudge(db);
 }
 
+/* Folds the tiers once, when the store has become idle. True while that is still to come. */
+static bool fold_when_idle(struct varve_db *db)
+{
+    struct background *background = &db->background;
+    bool fold = false;
+
+    if (atomic_load_explicit(&db->run_count, memory_order_relaxed) < 2)
+        return false;
+    mutex_lock(&background->mu.lock);
+    uint64_t last_us = atomic_load_explicit(&db->last_commit_us, memory_order_relaxed);
+    bool folded = background->mu.folded_after_us == last_us + 1;
+    if (!folded && store_is_idle(db)) {
+        background->mu.folded_after_us = last_us + 1;
+        background->mu.fold = fold = true;
+    }
+    mutex_unlock(&background->mu.lock);
+    if (fold)
+        background_schedule_compaction(db);
+    return !folded && !fold;
+}
+
 bool background_retry(struct varve_db *db)
 {
     struct background *background = &db->background;
+    bool fold_waits = fold_when_idle(db);
     bool short_of_space = db_space_probe(db);
     mutex_lock(&background->mu.lock);
     bool due =
@@ -140,7 +186,7 @@ bool background_retry(struct varve_db *db)
         background_schedule_flush(db);
     if (compaction)
         background_schedule_compaction(db);
-    return waits || short_of_space;
+    return waits || short_of_space || fold_waits;
 }
 
 uint64_t background_ask_manual(struct varve_db *db)
@@ -185,7 +231,7 @@ void background_stop(struct varve_db *db)
     mutex_unlock(&background->mu.lock);
     for (;;) {
         mutex_lock(&background->mu.lock);
-        bool busy = background->mu.flush_queued || background->mu.compaction_queued;
+        bool busy = background->mu.flush.queued || background->mu.compaction.queued;
         if (busy && !db->stepped)
             (void)cond_wait_for(&background->mu.progress, &background->mu.lock, 100);
         mutex_unlock(&background->mu.lock);

@@ -14,18 +14,24 @@
 
 struct varve_db;
 
+struct background_job_state {
+    bool queued; /* or running */
+    bool again;  /* scheduled once more meanwhile */
+};
+
 struct background {
     struct {
         struct mutex lock;
-        struct cond progress;   /* broadcast whenever a job ended or the state changed */
-        bool flush_queued;      /* or running */
-        bool compaction_queued; /* or running */
+        struct cond progress; /* broadcast whenever a job ended or the state changed */
+        struct background_job_state flush, compaction;
         bool compaction_running;
         bool closing;                    /* no new jobs, the running merge gives up */
         enum varve_status flush_failure; /* of the last try, OK after a success */
         enum varve_status compaction_failure;
         uint64_t retry_at_us;               /* monotonic; 0: nothing waits for another try */
         uint64_t manual_asked, manual_done; /* whole-store merges */
+        bool fold;                          /* the store is idle: fold the tiers */
+        uint64_t folded_after_us; /* 1 + the last commit's time when that was last decided */
     } mu;
     struct thread_job flush_job, compaction_job;
     struct varve_db *db;

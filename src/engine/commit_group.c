@@ -214,6 +214,7 @@ void commit_group_run_locked(struct varve_db *db, struct commit_group *group)
     if (group->first == NULL)
         return;
     uint64_t began_us = env_mono_us(db->env);
+    atomic_store_explicit(&db->last_commit_us, began_us, memory_order_relaxed);
     enum varve_status status = commit_make_room_locked(db, false);
     if (status == VARVE_OK) {
         debt_pay_locked(db, group);

@@ -35,7 +35,7 @@ static struct key_range level_take(const struct version *version,
     struct key_range range = {0};
     size_t first = 0;
 
-    if (policy->everything) {
+    if (policy->mode == COMPACTION_EVERYTHING) {
         for (size_t t = 0; t < run->table_count; t++)
             key_range_add(&range, run->tables[t]);
         return range;
@@ -82,7 +82,7 @@ static size_t level_choose(const struct version *version, const struct compactio
         if (version->levels[l].run_count == 0)
             continue;
         /* Asked for everything: downwards, until only the deepest level is left. */
-        if (policy->everything && (l < deepest || l == 0))
+        if (policy->mode == COMPACTION_EVERYTHING && (l < deepest || l == 0))
             return l;
         double score = level_score(version, policy, l);
         if (score >= best && (chosen == policy->max_levels || score > best)) {
@@ -107,9 +107,7 @@ enum varve_status compaction_plan_leveled(const struct version *version,
     const struct level *output = &version->levels[plan->output_level];
     plan->output_run_id = output->run_count > 0 ? output->runs[0].id : 0;
     plan->output_bytes = policy->table_bytes;
-    plan->reason = policy->everything ? COMPACTION_ASKED
-                   : level == 0       ? COMPACTION_LEVEL0
-                                      : COMPACTION_SIZE;
+    plan->reason = level == 0 ? COMPACTION_LEVEL0 : COMPACTION_SIZE;
     plan->move = plan_is_disjoint(plan);
     for (size_t s = 0; s < plan->source_count; s++)
         plan->move = plan->move && plan->sources[s].level != plan->output_level;

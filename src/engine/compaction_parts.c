@@ -246,7 +246,7 @@ enum varve_status plan_garbage(const struct version *version,
     const struct run *run = &version->levels[--deepest].runs[0];
     for (size_t t = 0; t < run->table_count; t++) {
         uint64_t garbage = table_garbage(run->tables[t], policy);
-        uint64_t least = policy->everything
+        uint64_t least = policy->mode == COMPACTION_EVERYTHING
                              ? 1
                              : run->tables[t]->meta.entry_count * COMPACTION_GARBAGE_PERCENT / 100;
         if (garbage < (least > 0 ? least : 1))
@@ -256,7 +256,7 @@ enum varve_status plan_garbage(const struct version *version,
         plan->output_level = (uint32_t)deepest;
         plan->output_run_id = run->id;
         plan->output_bytes = policy->table_bytes * 2; /* it shrinks: not to be cut in two */
-        plan->reason = policy->everything ? COMPACTION_ASKED : COMPACTION_GARBAGE;
+        plan->reason = COMPACTION_GARBAGE;
         return plan_add_level(plan, version, deepest, &range);
     }
     return VARVE_OK;

@@ -10,7 +10,8 @@ const char *compaction_reason_name(enum compaction_reason reason)
     static const char *const names[COMPACTION_REASONS] = {
         [COMPACTION_LEVEL0] = "level0",   [COMPACTION_RUNS] = "runs",
         [COMPACTION_SHARE] = "share",     [COMPACTION_SIZE] = "size",
-        [COMPACTION_GARBAGE] = "garbage", [COMPACTION_ASKED] = "asked",
+        [COMPACTION_GARBAGE] = "garbage", [COMPACTION_IDLE] = "idle",
+        [COMPACTION_ASKED] = "asked",
     };
     return names[reason];
 }
@@ -29,6 +30,8 @@ enum varve_status compaction_plan_make(const struct version *version,
         compaction_plan_deinit(&plan);
         return status;
     }
+    if (policy->mode != COMPACTION_DUE)
+        plan.reason = policy->mode == COMPACTION_FOLD ? COMPACTION_IDLE : COMPACTION_ASKED;
     *ret_plan = plan;
     return VARVE_OK;
 }

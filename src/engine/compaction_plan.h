@@ -20,6 +20,17 @@
  * less costs writes: each byte that comes in is written about 2 + 100 / share times. */
 #define COMPACTION_TIER_SHARE_PERCENT 35u
 
+enum compaction_mode {
+    COMPACTION_DUE,        /* what the triggers ask for */
+    COMPACTION_FOLD,       /* nobody writes: fewer runs to read, yet no large level rewritten for a
+                            * few keys. Tiered only; leveled: as due. */
+    COMPACTION_EVERYTHING, /* as if every trigger were met, until all is in the deepest level */
+};
+
+/* Of COMPACTION_FOLD, in place of the tiers' share and of level0_trigger. */
+#define COMPACTION_FOLD_SHARE_PERCENT 5u
+#define COMPACTION_FOLD_TRIGGER 2u
+
 struct compaction_policy {
     enum varve_compaction style;
     size_t level0_trigger;
@@ -28,7 +39,7 @@ struct compaction_policy {
     uint64_t memtable_bytes;
     uint64_t table_bytes;
     struct snapshots_keep keep; /* what a merge of now could not drop */
-    bool everything;            /* as if every trigger were met, until all is in the last level */
+    enum compaction_mode mode;
     /* Leveled: where the last merge out of each level ended (a user key); empty: at the beginning.
      */
     struct varve_slice cursors[VARVE_LEVELS_MAX];
@@ -40,7 +51,8 @@ enum compaction_reason {
     COMPACTION_SHARE,   /* the tiers hold too much beside the last level */
     COMPACTION_SIZE,    /* a level is too large */
     COMPACTION_GARBAGE, /* a table of the deepest level is mostly expired or deleted */
-    COMPACTION_ASKED,   /* by hand, or because the store is idle */
+    COMPACTION_IDLE,    /* nobody writes */
+    COMPACTION_ASKED,   /* by hand */
     COMPACTION_REASONS
 };
 const char *compaction_reason_name(enum compaction_reason reason);

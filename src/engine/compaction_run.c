@@ -219,7 +219,8 @@ static void compaction_report(struct varve_db *db, enum varve_status status)
                   varve_status_text(status));
 }
 
-void compaction_policy_fill(struct varve_db *db, bool everything, struct compaction_policy *policy)
+void compaction_policy_fill(struct varve_db *db, enum compaction_mode mode,
+                            struct compaction_policy *policy)
 {
     *policy = (struct compaction_policy){
         .style = db->options.compaction,
@@ -228,7 +229,7 @@ void compaction_policy_fill(struct varve_db *db, bool everything, struct compact
         .level_multiplier = db->options.level_multiplier,
         .memtable_bytes = db->options.memtable_bytes,
         .table_bytes = db->options.table_bytes,
-        .everything = everything,
+        .mode = mode,
     };
     for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
         policy->cursors[l] = buf_slice(&db->compaction_cursors[l]);
@@ -245,7 +246,7 @@ static enum varve_status cursor_advance(struct varve_db *db, const struct compac
         entry_user_key(table_largest(source->run.tables[source->run.table_count - 1])));
 }
 
-enum varve_status compaction_once(struct varve_db *db, bool everything, bool *ret_merged)
+enum varve_status compaction_once(struct varve_db *db, enum compaction_mode mode, bool *ret_merged)
 {
     uint64_t sequence = 0;
     bool merged = false;
@@ -254,7 +255,7 @@ enum varve_status compaction_once(struct varve_db *db, bool everything, bool *re
     struct compaction compaction = {.db = db, .version = view->version};
 
     compaction.keep = snapshots_keep(&db->snapshots, &db->visible, db_store_time_ms(db));
-    compaction_policy_fill(db, everything, &policy);
+    compaction_policy_fill(db, mode, &policy);
     policy.keep = compaction.keep;
     enum varve_status status = VARVE_OK;
     if (db_state(db) != VARVE_STATE_READ_ONLY)

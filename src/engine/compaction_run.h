@@ -7,18 +7,18 @@
 #include <stdbool.h>
 
 #include "base/status.h"
+#include "engine/compaction_plan.h"
 
 struct varve_db;
 
-struct compaction_policy;
-
 /* What the options, and the merges so far, ask of planning. Its slices are the store's. */
-void compaction_policy_fill(struct varve_db *db, bool everything, struct compaction_policy *policy);
+void compaction_policy_fill(struct varve_db *db, enum compaction_mode mode,
+                            struct compaction_policy *policy);
 
-/* Plans on the version in force and merges, if there is anything to merge. `everything`: as if
- * every trigger were met. On failure the inputs stay as they are. VARVE_CLOSED: given up, the store
- * closes. VARVE_CORRUPT: an input is damaged. On VARVE_IO the store is read-only. */
-MUST_CHECK enum varve_status compaction_once(struct varve_db *db, bool everything,
+/* Plans on the version in force and merges, if there is anything to merge. On failure the inputs
+ * stay as they are. VARVE_CLOSED: given up, the store closes. VARVE_CORRUPT: an input is damaged.
+ * On VARVE_IO the store is read-only. */
+MUST_CHECK enum varve_status compaction_once(struct varve_db *db, enum compaction_mode mode,
                                              bool *ret_merged);
 
 #endif

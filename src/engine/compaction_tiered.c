@@ -27,6 +27,20 @@ static void piece_choose(void *context, const struct piece *piece)
     choice->score = score;
 }
 
+/* How many runs a level may have before they are merged. */
+static size_t runs_trigger(const struct compaction_policy *policy)
+{
+    switch (policy->mode) {
+    case COMPACTION_EVERYTHING:
+        return 1;
+    case COMPACTION_FOLD:
+        return COMPACTION_FOLD_TRIGGER;
+    case COMPACTION_DUE:
+        break;
+    }
+    return policy->level0_trigger;
+}
+
 static size_t deepest_tier(const struct version *version, size_t last)
 {
     for (size_t l = last - 1; l > 0; l--)
@@ -47,7 +61,7 @@ static enum varve_status plan_level0(const struct version *version,
     struct key_range range = plan_range(plan);
     bool tiers_empty = deepest_tier(version, last) == 0;
     uint64_t join_last = level_run_to_join(version, last, &range);
-    plan->reason = policy->everything ? COMPACTION_ASKED : COMPACTION_LEVEL0;
+    plan->reason = COMPACTION_LEVEL0;
     plan->output_bytes = policy->table_bytes;
     if (last == 1 || (tiers_empty && (version->levels[last].run_count == 0 || join_last != 0))) {
         plan->output_level = (uint32_t)last;
@@ -104,10 +118,10 @@ static enum varve_status plan_fold(const struct version *version,
                                    struct compaction_plan *plan)
 {
     for (size_t tier = 1; tier < last; tier++) {
-        if (version->levels[tier].run_count < policy->level0_trigger)
+        if (version->levels[tier].run_count < runs_trigger(policy))
             continue;
         enum varve_status status =
-            plan_piece(version, policy, tier, tier + 1, last, policy->level0_trigger, plan);
+            plan_piece(version, policy, tier, tier + 1, last, runs_trigger(policy), plan);
         plan->reason = COMPACTION_RUNS;
         if (status != VARVE_OK || plan->source_count > 0)
             return status;
@@ -121,19 +135,21 @@ enum varve_status compaction_plan_tiered(const struct version *version,
 {
     size_t last = policy->max_levels - 1;
     size_t runs = version->levels[0].run_count;
-    size_t trigger = policy->everything ? 1 : policy->level0_trigger;
+    size_t trigger = runs_trigger(policy);
+    uint64_t percent = policy->mode == COMPACTION_FOLD ? COMPACTION_FOLD_SHARE_PERCENT
+                                                       : COMPACTION_TIER_SHARE_PERCENT;
     uint64_t tiers_bytes = 0;
     for (size_t l = 1; l < last; l++)
         tiers_bytes += version_level_bytes(version, l);
-    uint64_t share = version_level_bytes(version, last) / 100 * COMPACTION_TIER_SHARE_PERCENT;
+    uint64_t share = version_level_bytes(version, last) / 100 * percent;
     size_t deepest = deepest_tier(version, last);
-    bool over = deepest > 0 && (policy->everything || tiers_bytes >= share);
+    bool over = deepest > 0 && (policy->mode == COMPACTION_EVERYTHING || tiers_bytes >= share);
 
     /* Writes wait for level 0, so it goes first, unless the tiers are far over their share. */
     if (runs >= trigger && (!over || tiers_bytes < share + share / 2 || runs >= 2 * trigger))
         return plan_level0(version, policy, last, plan);
     if (over) {
-        plan->reason = policy->everything ? COMPACTION_ASKED : COMPACTION_SHARE;
+        plan->reason = COMPACTION_SHARE;
         return plan_piece(version, policy, deepest, last, last, 1, plan);
     }
     return plan_fold(version, policy, last, plan);

@@ -141,9 +141,13 @@ enum varve_status db_manifest_repair(struct varve_db *db)
 void db_shape_publish(struct varve_db *db, const struct view *view)
 {
     struct compaction_policy policy;
-    compaction_policy_fill(db, false, &policy);
+    compaction_policy_fill(db, COMPACTION_DUE, &policy);
     atomic_store(&db->waiting_memtables, view->waiting_count);
     atomic_store(&db->level0_runs, view->version->levels[0].run_count);
+    size_t runs = 0;
+    for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
+        runs += view->version->levels[l].run_count;
+    atomic_store(&db->run_count, runs);
     atomic_store(&db->debt_percent,
                  compaction_debt_percent(view->version, &policy, db->options.level0_stop));
 }
@@ -416,7 +420,7 @@ static enum varve_status flush_is_done(struct varve_db *db, uint64_t segment_id,
         return status_raise(VARVE_READ_ONLY);
     mutex_lock(&db->background.mu.lock);
     enum varve_status status = db->background.mu.flush_failure;
-    bool trying = db->background.mu.flush_queued;
+    bool trying = db->background.mu.flush.queued;
     mutex_unlock(&db->background.mu.lock);
     return trying ? VARVE_OK : status;
 }
