@@ -146,7 +146,7 @@ static enum varve_status queue_push(struct varve_db *db, struct varve_write_requ
         *commit->queue.end = request;
         commit->queue.end = &request->next;
         commit->queue.bytes += bytes;
-        bool blocking = request->receiver == NULL || !commit->thread_started;
+        bool blocking = request->receiver == NULL || db->stepped;
         *ret_lead = !commit->queue.led && blocking;
         if (!commit->queue.led && !blocking) {
             commit->queue.thread_turn = true;
@@ -202,7 +202,7 @@ void commit_idle(struct varve_db *db)
     if (idle_work_is_due(db))
         commit_mark_locked(db);
     mutex_unlock(&db->wal.lock);
-    bool keep = lead_pass(db, commit->thread_started, false);
+    bool keep = lead_pass(db, !db->stepped, false);
     while (keep)
         keep = lead_once(db, true);
 }
