@@ -231,8 +231,6 @@ void compaction_policy_fill(struct varve_db *db, enum compaction_mode mode,
         .table_bytes = db->options.table_bytes,
         .mode = mode,
     };
-    for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
-        policy->cursors[l] = buf_slice(&db->compaction_cursors[l]);
 }
 
 /* The next merge out of the same level begins behind this one. Only the merging job reads it. */
@@ -257,6 +255,8 @@ enum varve_status compaction_once(struct varve_db *db, enum compaction_mode mode
     compaction.keep = snapshots_keep(&db->snapshots, &db->visible, db_store_time_ms(db));
     compaction_policy_fill(db, mode, &policy);
     policy.keep = compaction.keep;
+    for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
+        policy.cursors[l] = buf_slice(&db->compaction_cursors[l]);
     enum varve_status status = VARVE_OK;
     if (db_state(db) != VARVE_STATE_READ_ONLY)
         status = compaction_plan_make(view->version, &policy, &compaction.plan);

@@ -11,7 +11,7 @@
 
 struct varve_db;
 
-/* What the options, and the merges so far, ask of planning. Its slices are the store's. */
+/* What the options ask of planning, without the cursors, which only the merging job may read. */
 void compaction_policy_fill(struct varve_db *db, enum compaction_mode mode,
                             struct compaction_policy *policy);
 
