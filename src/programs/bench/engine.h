@@ -27,6 +27,7 @@
 
 struct engine_settings {
     const char *path;
+    bool create; /* if it is missing; else that is a failure */
     size_t cache_bytes;
     bool rocksdb_universal; /* RocksDB's size-tiered policy instead of its leveled one */
 };

@@ -7,6 +7,7 @@
 #include <varve/varve.h>
 
 #define BUSY_WAIT_NS 200000
+#define BUSY_WAITS_MAX 300000 /* a minute */
 
 static enum varve_status fail(enum varve_status status, const char *what,
                               struct varve_error *ret_error)
@@ -20,7 +21,7 @@ static enum varve_status varve_engine_open(const struct engine_settings *setting
 {
     struct varve_options options;
     varve_options_init(&options);
-    options.sync_writes = false;
+    options.create_if_missing = settings->create;
     options.memtable_bytes = ENGINE_WRITE_BUFFER_BYTES;
     options.memtables_max = ENGINE_WRITE_BUFFERS;
     options.block_bytes = ENGINE_BLOCK_BYTES;
@@ -40,21 +41,16 @@ static enum varve_status varve_engine_close(void *store, struct varve_error *ret
     return status == VARVE_OK ? VARVE_OK : fail(status, "close", ret_error);
 }
 
-/* The other stores let a writer wait inside of the call; varve says that it is busy. The time
+/* The other stores let a writer wait inside of the call; varve may say that it is busy. The time
  * counts as the write's either way. */
-static void busy_wait(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = BUSY_WAIT_NS}, NULL);
-}
-
 static enum varve_status varve_engine_put(void *store, struct varve_slice key,
                                           struct varve_slice value, bool sync,
                                           struct varve_error *ret_error)
 {
     enum varve_sync how = sync ? VARVE_SYNC_ON : VARVE_SYNC_OFF;
     enum varve_status status = varve_put(store, key, value, how, NULL);
-    while (status == VARVE_BUSY) {
-        busy_wait();
+    for (unsigned i = 0; status == VARVE_BUSY && i < BUSY_WAITS_MAX; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = BUSY_WAIT_NS}, NULL);
         status = varve_put(store, key, value, how, NULL);
     }
     return status == VARVE_OK ? VARVE_OK : fail(status, "put", ret_error);
@@ -125,10 +121,6 @@ static enum varve_status varve_engine_iterator_next(void *iterator, struct engin
 static enum varve_status varve_engine_compact(void *store, struct varve_error *ret_error)
 {
     enum varve_status status = varve_compact(store, true);
-    while (status == VARVE_BUSY) {
-        busy_wait();
-        status = varve_compact(store, true);
-    }
     return status == VARVE_OK ? VARVE_OK : fail(status, "compact", ret_error);
 }
 

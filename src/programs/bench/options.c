@@ -1,0 +1,274 @@
+/* One table of options serves the parser and the help. */
+#include "programs/bench/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NUM_MAX 10000000000u
+#define VALUE_BYTES_MAX ((uint64_t)16 << 20)
+#define CACHE_BYTES_MIN ((uint64_t)1 << 20)
+#define CACHE_BYTES_MAX ((uint64_t)1 << 40)
+#define WORKLOADS_STANDARD                                                                         \
+    "fillseq,fillrandom,filluniquerandom,overwrite,readrandom,readmissing,readseq,seekrandom,"     \
+    "readwhilewriting,compact,readrandom,readseq,fillsync"
+
+struct option;
+typedef enum varve_status (*option_fn)(struct bench_options *options, const struct option *option,
+                                       const char *value, struct varve_error *ret_error);
+
+struct option {
+    const char *name;
+    const char *value; /* what stands for it in the help; NULL: none is needed */
+    const char *text;
+    option_fn set;
+    size_t field; /* its offset, for the setters that serve many */
+    uint64_t least, most;
+};
+
+static enum varve_status refuse(const struct option *option, const char *value, const char *why,
+                                struct varve_error *ret_error)
+{
+    return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET, "--%s=%s: %s", option->name,
+                     value, why);
+}
+
+static enum varve_status set_number(struct bench_options *options, const struct option *option,
+                                    const char *value, struct varve_error *ret_error)
+{
+    char *end = NULL;
+    errno = 0;
+    uint64_t number = strtoull(value, &end, 10);
+    if (value[0] < '0' || value[0] > '9' || *end != '\0')
+        return refuse(option, value, "not a number", ret_error);
+    if (errno != 0 || number < option->least || number > option->most)
+        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                         "--%s=%s: it takes %lu to %lu", option->name, value, option->least,
+                         option->most);
+    memcpy((uint8_t *)options + option->field, &number, sizeof number);
+    return VARVE_OK;
+}
+
+static enum varve_status set_flag(struct bench_options *options, const struct option *option,
+                                  const char *value, struct varve_error *ret_error)
+{
+    bool on = strcmp(value, "true") == 0;
+    if (!on && strcmp(value, "false") != 0)
+        return refuse(option, value, "it takes true or false", ret_error);
+    memcpy((uint8_t *)options + option->field, &on, sizeof on);
+    return VARVE_OK;
+}
+
+static enum varve_status set_engine(struct bench_options *options, const struct option *option,
+                                    const char *value, struct varve_error *ret_error)
+{
+    return engine_find(value, &options->engine, ret_error);
+}
+
+static enum varve_status set_db(struct bench_options *options, const struct option *option,
+                                const char *value, struct varve_error *ret_error)
+{
+    if (value[0] == '\0')
+        return refuse(option, value, "no directory is named", ret_error);
+    options->db = value;
+    return VARVE_OK;
+}
+
+static enum varve_status set_crc(struct bench_options *options, const struct option *option,
+                                 const char *value, struct varve_error *ret_error)
+{
+    options->software_crc = strcmp(value, "software") == 0;
+    if (!options->software_crc && strcmp(value, "hardware") != 0)
+        return refuse(option, value, "it takes hardware or software", ret_error);
+    return VARVE_OK;
+}
+
+static enum varve_status set_rocksdb_policy(struct bench_options *options,
+                                            const struct option *option, const char *value,
+                                            struct varve_error *ret_error)
+{
+    options->rocksdb_universal = strcmp(value, "universal") == 0;
+    if (!options->rocksdb_universal && strcmp(value, "leveled") != 0)
+        return refuse(option, value, "it takes leveled or universal", ret_error);
+    return VARVE_OK;
+}
+
+static enum varve_status add_workload(struct bench_options *options, const struct option *option,
+                                      const char *name, struct varve_error *ret_error)
+{
+    const struct workload *workload = workload_find(name);
+    if (workload == NULL)
+        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                         "--%s: no workload is called \"%s\"", option->name, name);
+    if (options->workload_count == OPTIONS_WORKLOADS_MAX)
+        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                         "--%s: more than %d workloads", option->name, OPTIONS_WORKLOADS_MAX);
+    options->workloads[options->workload_count++] = workload;
+    return VARVE_OK;
+}
+
+static enum varve_status set_workloads(struct bench_options *options, const struct option *option,
+                                       const char *value, struct varve_error *ret_error)
+{
+    char *names = strdup(value);
+    if (names == NULL)
+        return error_set(ret_error, VARVE_NO_MEMORY, NULL, STATUS_NO_OFFSET, "out of memory");
+    options->workload_count = 0;
+    enum varve_status status = VARVE_OK;
+    char *rest = names;
+    while (status == VARVE_OK && rest != NULL) {
+        const char *name = strsep(&rest, ",");
+        status = add_workload(options, option, name, ret_error);
+    }
+    free(names);
+    return status;
+}
+
+#define FIELD(name) offsetof(struct bench_options, name)
+
+static const struct option option_table[] = {
+    {"engine", "NAME", "varve, leveldb or rocksdb; varve", set_engine},
+    {"benchmarks", "LIST", "workloads, with commas between them; all but stats", set_workloads},
+    {"num", "N", "keys, and operations of a workload; 1000000", set_number, FIELD(num), 1, NUM_MAX},
+    {"threads", "N", "that share a workload's operations; 1", set_number, FIELD(threads), 1,
+     OPTIONS_THREADS_MAX},
+    {"key-bytes", "N", "size of a key; 16", set_number, FIELD(key_bytes), 1,
+     GENERATOR_KEY_BYTES_MAX},
+    {"value-bytes", "N", "size of a value; 100", set_number, FIELD(value_bytes), 0,
+     VALUE_BYTES_MAX},
+    {"sync", NULL, "sync every write", set_flag, FIELD(sync)},
+    {"db", "DIRECTORY", "empty or new, and kept; else a temporary one", set_db},
+    {"use-existing-db", NULL, "take the store in --db, which must hold all num keys", set_flag,
+     FIELD(use_existing_db)},
+    {"cache-bytes", "N", "size of the block cache; 67108864", set_number, FIELD(cache_bytes),
+     CACHE_BYTES_MIN, CACHE_BYTES_MAX},
+    {"seed", "N", "from which all keys and values follow; 1", set_number, FIELD(seed), 0,
+     UINT64_MAX},
+    {"crc", "KIND", "hardware or software, of varve's check sums; hardware", set_crc},
+    {"rocksdb-compaction", "POLICY", "leveled or universal; leveled", set_rocksdb_policy},
+    {"json", NULL, "one JSON object a line", set_flag, FIELD(json)},
+};
+#define OPTION_COUNT (sizeof option_table / sizeof option_table[0])
+
+static enum varve_status parse_one(struct bench_options *options, const char *argument,
+                                   struct varve_error *ret_error)
+{
+    if (strncmp(argument, "--", 2) != 0)
+        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                         "%s: options are written --name=value", argument);
+    const char *name = argument + 2;
+    size_t name_bytes = strcspn(name, "=");
+    const char *value = name[name_bytes] == '=' ? name + name_bytes + 1 : NULL;
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        const struct option *option = &option_table[i];
+        if (strlen(option->name) != name_bytes || memcmp(option->name, name, name_bytes) != 0)
+            continue;
+        if (value == NULL && option->value != NULL)
+            return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                             "--%s needs a value: --%s=%s", option->name, option->name,
+                             option->value);
+        return option->set(options, option, value != NULL ? value : "true", ret_error);
+    }
+    return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET, "no option is called --%.*s",
+                     (int)name_bytes, name);
+}
+
+/* Whether the workloads can follow each other so. */
+static enum varve_status check_order(const struct bench_options *options,
+                                     struct varve_error *ret_error)
+{
+    bool has_keys = options->use_existing_db;
+    for (size_t i = 0; i < options->workload_count; i++) {
+        const struct workload *workload = options->workloads[i];
+        if (workload->fresh && options->use_existing_db)
+            return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                             "%s begins with an empty store: not with --use-existing-db",
+                             workload->name);
+        if (workload->needs_keys && !has_keys)
+            return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                             "%s needs keys: put a filling workload before it, or give --db and "
+                             "--use-existing-db",
+                             workload->name);
+        has_keys = has_keys || workload->choose != NULL;
+    }
+    return VARVE_OK;
+}
+
+static enum varve_status check_together(const struct bench_options *options,
+                                        struct varve_error *ret_error)
+{
+    uint64_t digits = 1;
+    for (uint64_t number = options->num - 1; number >= 10; number /= 10)
+        digits++;
+    if (options->key_bytes < digits)
+        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                         "--key-bytes=%lu: the numbers up to --num=%lu have %lu digits",
+                         options->key_bytes, options->num, digits);
+    if (options->use_existing_db && options->db == NULL)
+        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                         "--use-existing-db needs --db=DIRECTORY");
+    return check_order(options, ret_error);
+}
+
+enum varve_status bench_options_parse(size_t count, char *const *arguments,
+                                      struct bench_options *ret_options,
+                                      struct varve_error *ret_error)
+{
+    struct bench_options options = {
+        .engine = &engine_varve,
+        .num = 1000000,
+        .threads = 1,
+        .key_bytes = 16,
+        .value_bytes = 100,
+        .cache_bytes = (uint64_t)64 << 20,
+        .seed = 1,
+    };
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(arguments[i], "--help") == 0) {
+            options.help = true;
+            *ret_options = options;
+            return VARVE_OK;
+        }
+    }
+    enum varve_status status = parse_one(&options, "--benchmarks=" WORKLOADS_STANDARD, ret_error);
+    for (size_t i = 0; status == VARVE_OK && i < count; i++)
+        status = parse_one(&options, arguments[i], ret_error);
+    if (status == VARVE_OK)
+        status = check_together(&options, ret_error);
+    if (status == VARVE_OK)
+        *ret_options = options;
+    return status;
+}
+
+static const char help_end[] =
+    "\nAll stores: keys are decimal numbers with zeros in front, values compress to a half; no\n"
+    "compression, Bloom filters of 10 bits a key, 2 write buffers of 64 MiB, blocks of 4 KiB,\n"
+    "checksums verified, a log, 2 background threads.\n"
+    "\n"
+    "us/op is elapsed time over the operations of all threads; latencies are of single operations\n"
+    "(readseq: of one in 17). A key that is missing, out of order or has another key's value ends\n"
+    "the run. Write amplification is bytes written by flushes and merges per byte of keys and\n"
+    "values written in the workload; \"log\" adds the log, \"device\" is what the kernel counts.\n"
+    "What a store still merges after a workload counts in the next one; compact waits for it.\n"
+    "LevelDB tells its table bytes in MiB, RocksDB in hundredths of a GiB.\n";
+
+enum varve_status bench_options_help(struct buf *text)
+{
+    enum varve_status status =
+        buf_append_format(text, "usage: varve-bench [--NAME=VALUE ...]\n\noptions and defaults:\n");
+    for (size_t i = 0; i < OPTION_COUNT && status == VARVE_OK; i++) {
+        const struct option *option = &option_table[i];
+        const char *value = option->value != NULL ? option->value : "";
+        int pad = (int)(27 - strlen(option->name) - strlen(value));
+        status = buf_append_format(text, "  --%s%s%s%*s %s\n", option->name,
+                                   option->value != NULL ? "=" : " ", value, pad, "", option->text);
+    }
+    if (status == VARVE_OK)
+        status = buf_append_format(text, "\nworkloads:\n");
+    for (size_t i = 0; workload_at(i) != NULL && status == VARVE_OK; i++)
+        status =
+            buf_append_format(text, "  %-17s %s\n", workload_at(i)->name, workload_at(i)->text);
+    if (status == VARVE_OK)
+        status = buf_append_slice(text, varve_slice_str(help_end));
+    return status;
+}

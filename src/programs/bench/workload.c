@@ -1,0 +1,293 @@
+/*
+ * Each operation is timed from the end of the one before, so it includes the making of its key and
+ * value: that is the same for all stores, and one look at the clock an operation is enough. Steps
+ * of a whole pass are too short even for that; one in SCAN_TIMED_STEP is timed by itself.
+ */
+#include "programs/bench/workload.h"
+
+#include <string.h>
+
+#include "programs/bench/process.h"
+
+#define FILLSYNC_SHARE 1000 /* a synced write costs as much as so many others */
+#define FILLSYNC_OPS_MIN 1000
+#define SCAN_TIMED_STEP 17 /* prime, so that it falls in with no size of a block */
+
+static enum varve_status wrong(struct task *task, const char *what, struct varve_slice key)
+{
+    return error_set(&task->error, VARVE_CORRUPT, NULL, STATUS_NO_OFFSET, "%s: key %.*s %s",
+                     task->workload->name, (int)key.size, (const char *)key.data, what);
+}
+
+static void task_tick(struct task *task, uint64_t *last_ns)
+{
+    uint64_t now_ns = process_now_ns();
+    histogram_record(&task->times_ns, now_ns - *last_ns);
+    *last_ns = now_ns;
+}
+
+static enum varve_status task_put(struct task *task, uint64_t number)
+{
+    struct varve_slice key = generator_key(&task->generator, number);
+    struct varve_slice value = generator_value(&task->generator, number);
+    enum varve_status status = task->engine->put(task->store, key, value, task->sync, &task->error);
+    if (status == VARVE_OK) {
+        task->puts++;
+        task->put_bytes += key.size + value.size;
+    }
+    return status;
+}
+
+static uint64_t choose_in_order(struct task *task, uint64_t i)
+{
+    return task->first + i;
+}
+
+static uint64_t choose_at_random(struct task *task, uint64_t i)
+{
+    return random_below(&task->numbers, task->keys->num);
+}
+
+static uint64_t choose_once_each(struct task *task, uint64_t i)
+{
+    return permutation_at(task->order, task->first + i);
+}
+
+static enum varve_status run_fill(struct task *task)
+{
+    uint64_t last_ns = process_now_ns();
+    for (uint64_t i = 0; i < task->count; i++) {
+        enum varve_status status = task_put(task, task->workload->choose(task, i));
+        if (status != VARVE_OK)
+            return status;
+        task_tick(task, &last_ns);
+    }
+    task->ops = task->puts;
+    task->user_bytes = task->put_bytes;
+    return VARVE_OK;
+}
+
+static enum varve_status run_read_random(struct task *task)
+{
+    uint64_t last_ns = process_now_ns();
+    for (; task->ops < task->count; task->ops++) {
+        uint64_t number = key_set_draw(task->keys, &task->numbers);
+        struct varve_slice key = generator_key(&task->generator, number);
+        struct engine_value value = {0};
+        enum varve_status status = task->engine->get(task->store, key, &value, &task->error);
+        if (status == VARVE_NOT_FOUND)
+            return wrong(task, "was written and is not found", key);
+        if (status != VARVE_OK)
+            return status;
+        bool owned = generator_owns_value(&task->generator, number, value.data);
+        task->user_bytes += key.size + value.data.size;
+        task->engine->value_release(&value);
+        if (!owned)
+            return wrong(task, "has a value that was never written to it", key);
+        task_tick(task, &last_ns);
+    }
+    return VARVE_OK;
+}
+
+static enum varve_status run_read_missing(struct task *task)
+{
+    uint64_t last_ns = process_now_ns();
+    for (; task->ops < task->count; task->ops++) {
+        uint64_t number = key_set_draw(task->keys, &task->numbers);
+        struct varve_slice key = generator_missing_key(&task->generator, number);
+        struct engine_value value = {0};
+        enum varve_status status = task->engine->get(task->store, key, &value, &task->error);
+        if (status == VARVE_OK) {
+            task->engine->value_release(&value);
+            return wrong(task, "was never written and is found", key);
+        }
+        if (status != VARVE_NOT_FOUND)
+            return status;
+        task->user_bytes += key.size;
+        task_tick(task, &last_ns);
+    }
+    return VARVE_OK;
+}
+
+/* Keys come in strictly growing order, and every value has its size. */
+static enum varve_status entry_check(struct task *task, const struct engine_entry *entry,
+                                     uint8_t *last_key, size_t *last_bytes)
+{
+    if (varve_slice_compare(entry->key, varve_slice(last_key, *last_bytes)) <= 0)
+        return wrong(task, "comes out of order", entry->key);
+    if (entry->key.size > GENERATOR_KEY_BYTES_MAX)
+        return wrong(task, "is longer than any that was written", entry->key);
+    if (entry->value.size != task->generator.value_bytes)
+        return wrong(task, "has a value that was never written to it", entry->key);
+    memcpy(last_key, entry->key.data, entry->key.size);
+    *last_bytes = entry->key.size;
+    return VARVE_OK;
+}
+
+static enum varve_status scan(struct task *task, void *iterator)
+{
+    uint8_t last_key[GENERATOR_KEY_BYTES_MAX];
+    size_t last_bytes = 0;
+    uint64_t begin_ns = process_now_ns();
+    struct engine_entry entry = {0};
+    enum varve_status status =
+        task->engine->iterator_seek(iterator, (struct varve_slice){0}, &entry, &task->error);
+    while (status == VARVE_OK) {
+        bool timed = task->ops % SCAN_TIMED_STEP == 0;
+        task->ops++;
+        task->user_bytes += entry.key.size + entry.value.size;
+        status = entry_check(task, &entry, last_key, &last_bytes);
+        if (status != VARVE_OK)
+            return status;
+        if (timed && task->ops > 1)
+            begin_ns = process_now_ns();
+        status = task->engine->iterator_next(iterator, &entry, &task->error);
+        if (timed)
+            task_tick(task, &begin_ns);
+    }
+    return status == VARVE_END ? VARVE_OK : status;
+}
+
+static enum varve_status run_read_sequence(struct task *task)
+{
+    void *iterator = NULL;
+    enum varve_status status = task->engine->iterator_new(task->store, &iterator, &task->error);
+    if (status != VARVE_OK)
+        return status;
+    status = scan(task, iterator);
+    task->engine->iterator_free(iterator);
+    if (status == VARVE_OK && task->ops != task->keys->count)
+        return error_set(&task->error, VARVE_CORRUPT, NULL, STATUS_NO_OFFSET,
+                         "%s: %lu entries were read, %lu keys were written", task->workload->name,
+                         task->ops, task->keys->count);
+    return status;
+}
+
+/* A pass of one entry: the making and freeing of the iterator belong to it. */
+static enum varve_status seek_once(struct task *task, uint64_t number)
+{
+    void *iterator = NULL;
+    enum varve_status status = task->engine->iterator_new(task->store, &iterator, &task->error);
+    if (status != VARVE_OK)
+        return status;
+    struct varve_slice key = generator_key(&task->generator, number);
+    struct engine_entry entry = {0};
+    status = task->engine->iterator_seek(iterator, key, &entry, &task->error);
+    if (status == VARVE_END || (status == VARVE_OK && varve_slice_compare(entry.key, key) != 0))
+        status = wrong(task, "was written and is not found by a seek", key);
+    else if (status == VARVE_OK && !generator_owns_value(&task->generator, number, entry.value))
+        status = wrong(task, "has a value that was never written to it", key);
+    task->user_bytes += entry.key.size + entry.value.size;
+    task->engine->iterator_free(iterator);
+    return status;
+}
+
+static enum varve_status run_seek_random(struct task *task)
+{
+    uint64_t last_ns = process_now_ns();
+    for (; task->ops < task->count; task->ops++) {
+        enum varve_status status = seek_once(task, key_set_draw(task->keys, &task->numbers));
+        if (status != VARVE_OK)
+            return status;
+        task_tick(task, &last_ns);
+    }
+    return VARVE_OK;
+}
+
+static enum varve_status run_writer(struct task *task)
+{
+    enum varve_status status = VARVE_OK;
+    while (status == VARVE_OK && !atomic_load_explicit(task->readers_done, memory_order_relaxed))
+        status = task_put(task, key_set_draw(task->keys, &task->numbers));
+    return status;
+}
+
+static enum varve_status run_compact(struct task *task)
+{
+    uint64_t last_ns = process_now_ns();
+    enum varve_status status = task->engine->compact(task->store, &task->error);
+    task_tick(task, &last_ns);
+    task->ops = 1;
+    return status;
+}
+
+static const struct workload workloads[] = {
+    {.name = "fillseq",
+     .text = "write every key once, in order, into an empty store",
+     .fresh = true,
+     .run = run_fill,
+     .choose = choose_in_order},
+    {.name = "fillrandom",
+     .text = "write num keys drawn at random (some twice, some never) into an empty store",
+     .fresh = true,
+     .run = run_fill,
+     .choose = choose_at_random},
+    {.name = "filluniquerandom",
+     .text = "write every key once, in random order, into an empty store",
+     .fresh = true,
+     .run = run_fill,
+     .choose = choose_once_each},
+    {.name = "overwrite",
+     .text = "write num keys drawn at random into the store as it is",
+     .run = run_fill,
+     .choose = choose_at_random},
+    {.name = "fillsync",
+     .text = "fillrandom, each write synced; num / 1000 writes, at least 1000 (or num)",
+     .fresh = true,
+     .sync = true,
+     .run = run_fill,
+     .choose = choose_at_random},
+    {.name = "readrandom",
+     .text = "get num keys, drawn at random from those that are there",
+     .needs_keys = true,
+     .run = run_read_random},
+    {.name = "readmissing",
+     .text = "get num keys that are not there, each right behind one that is",
+     .needs_keys = true,
+     .run = run_read_missing},
+    {.name = "readseq",
+     .text = "read all entries in order; every thread reads them all",
+     .needs_keys = true,
+     .run = run_read_sequence},
+    {.name = "seekrandom",
+     .text = "num times: make an iterator, seek a key that is there, read it, free the iterator",
+     .needs_keys = true,
+     .run = run_seek_random},
+    {.name = "readwhilewriting",
+     .text = "readrandom while one more thread overwrites keys",
+     .needs_keys = true,
+     .run = run_read_random,
+     .run_beside = run_writer},
+    {.name = "compact",
+     .text = "merge the whole store, and wait for the end of it",
+     .alone = true,
+     .run = run_compact},
+    {.name = "stats",
+     .text = "print the store's own account, and what it has written since it was opened"},
+};
+
+const struct workload *workload_at(size_t i)
+{
+    return i < sizeof workloads / sizeof workloads[0] ? &workloads[i] : NULL;
+}
+
+const struct workload *workload_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof workloads / sizeof workloads[0]; i++) {
+        if (strcmp(name, workloads[i].name) == 0)
+            return &workloads[i];
+    }
+    return NULL;
+}
+
+uint64_t workload_ops(const struct workload *workload, uint64_t num)
+{
+    if (workload->alone)
+        return 1;
+    if (!workload->sync)
+        return num;
+    uint64_t ops = num / FILLSYNC_SHARE;
+    if (ops < FILLSYNC_OPS_MIN)
+        ops = FILLSYNC_OPS_MIN;
+    return ops < num ? ops : num;
+}

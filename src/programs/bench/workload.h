@@ -1,0 +1,61 @@
+/*
+ * programs/bench/workload.h: the workloads, named as db_bench names them, and what one thread does
+ * in each. The threads of a workload share its operations evenly.
+ */
+#ifndef PROGRAMS_BENCH_WORKLOAD_H
+#define PROGRAMS_BENCH_WORKLOAD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/histogram.h"
+#include "base/status.h"
+#include "programs/bench/engine.h"
+#include "programs/bench/generator.h"
+
+/* One thread's part in a run of a workload. */
+struct task {
+    /* set by the harness; borrowed until the run is over */
+    const struct workload *workload;
+    const struct engine *engine;
+    void *store;
+    const struct key_set *keys; /* in the store; no thread changes it during a run */
+    const struct permutation *order;
+    bool sync;
+    uint64_t first, count;           /* its operations, of all of the run's */
+    struct random numbers;           /* from which the keys are drawn */
+    struct generator generator;      /* of its own */
+    const atomic_bool *readers_done; /* ends the writer beside them */
+
+    /* results */
+    struct histogram times_ns;
+    uint64_t ops, user_bytes; /* keys and values that were asked for and came */
+    uint64_t puts, put_bytes; /* keys and values that were written */
+    struct varve_error error; /* of the failure that ended it */
+};
+
+typedef enum varve_status (*task_fn)(struct task *task);
+
+struct workload {
+    const char *name, *text; /* the text for the help */
+    bool fresh;              /* begins with an empty store */
+    bool needs_keys;         /* the store must not be empty */
+    bool sync;               /* every write is synced */
+    bool alone;              /* one thread, whatever is asked for */
+    task_fn run;             /* of each thread; NULL: the store only gives account of itself */
+    task_fn run_beside;      /* of one more thread, which is not measured; may be NULL */
+    /* The number of the key that a filling task writes in its i-th operation; NULL: the workload
+     * adds no key. */
+    uint64_t (*choose)(struct task *task, uint64_t i);
+};
+
+/* NULL: there is none of that name. */
+const struct workload *workload_find(const char *name);
+/* In the order of the help; NULL at the end. */
+const struct workload *workload_at(size_t i);
+
+/* How many operations there are for so many keys in the store. */
+uint64_t workload_ops(const struct workload *workload, uint64_t num);
+
+#endif
