@@ -51,11 +51,17 @@ void table_unref(struct table *table)
         return;
     bool obsolete = atomic_load_explicit(&table->obsolete, memory_order_relaxed);
     struct table_owner *owner = table->owner;
+    struct table *before = table->before;
     uint64_t file_id = table->meta.file_id;
     manifest_table_deinit(&table->meta);
     free(table);
-    if (obsolete && owner != NULL)
+    if (before != NULL) {
+        if (obsolete)
+            atomic_store_explicit(&before->obsolete, true, memory_order_release);
+        table_unref(before);
+    } else if (obsolete && owner != NULL) {
         owner->dropped(owner, file_id);
+    }
 }
 
 enum varve_status version_new_empty(struct version **ret_version)
@@ -143,8 +149,26 @@ static enum varve_status list_remove(struct table_list *lists,
                      (unsigned long long)removed->file_id, removed->level);
 }
 
-static enum varve_status list_add(struct table_list *lists, const struct manifest_table *meta,
-                                  struct table_owner *owner, struct varve_error *ret_error)
+/* The table of `base` that the edit removes to add it elsewhere; NULL when the file is new. */
+static struct table *moved_table(const struct version *base, const struct manifest_edit *edit,
+                                 uint64_t file_id)
+{
+    for (size_t i = 0; i < edit->removed_count; i++) {
+        if (edit->removed[i].file_id != file_id)
+            continue;
+        const struct level *level = &base->levels[edit->removed[i].level];
+        for (size_t r = 0; r < level->run_count; r++)
+            for (size_t t = 0; t < level->runs[r].table_count; t++)
+                if (level->runs[r].tables[t]->meta.file_id == file_id)
+                    return level->runs[r].tables[t];
+    }
+    return NULL;
+}
+
+static enum varve_status list_add(struct table_list *lists, const struct version *base,
+                                  const struct manifest_edit *edit,
+                                  const struct manifest_table *meta, struct table_owner *owner,
+                                  struct varve_error *ret_error)
 {
     struct varve_slice smallest = buf_slice(&meta->smallest), largest = buf_slice(&meta->largest);
     if (meta->level >= VARVE_LEVELS_MAX || !entry_key_is_valid(smallest) ||
@@ -156,6 +180,9 @@ static enum varve_status list_add(struct table_list *lists, const struct manifes
     enum varve_status status = table_new(meta, owner, &table);
     if (status != VARVE_OK)
         return status;
+    table->before = moved_table(base, edit, meta->file_id);
+    if (table->before != NULL)
+        table_ref(table->before);
     struct table_list *list = &lists[meta->level];
     list->tables[list->count++] = table;
     return VARVE_OK;
@@ -258,8 +285,9 @@ static enum varve_status level_build(struct level *level, struct table_list *lis
     return VARVE_OK;
 }
 
-static enum varve_status lists_apply(struct table_list *lists, const struct manifest_edit *edit,
-                                     struct table_owner *owner, struct varve_error *ret_error)
+static enum varve_status lists_apply(struct table_list *lists, const struct version *base,
+                                     const struct manifest_edit *edit, struct table_owner *owner,
+                                     struct varve_error *ret_error)
 {
     for (size_t i = 0; i < edit->removed_count; i++) {
         enum varve_status status = list_remove(lists, &edit->removed[i], ret_error);
@@ -267,7 +295,7 @@ static enum varve_status lists_apply(struct table_list *lists, const struct mani
             return status;
     }
     for (size_t i = 0; i < edit->added_count; i++) {
-        enum varve_status status = list_add(lists, &edit->added[i], owner, ret_error);
+        enum varve_status status = list_add(lists, base, edit, &edit->added[i], owner, ret_error);
         if (status != VARVE_OK)
             return status;
     }
@@ -284,7 +312,7 @@ enum varve_status version_apply(const struct version *base, const struct manifes
     for (size_t l = 0; l < VARVE_LEVELS_MAX && status == VARVE_OK; l++)
         status = table_list_init(&lists[l], &base->levels[l], edit->added_count);
     if (status == VARVE_OK)
-        status = lists_apply(lists, edit, owner, ret_error);
+        status = lists_apply(lists, base, edit, owner, ret_error);
     for (size_t l = 0; l < VARVE_LEVELS_MAX && status == VARVE_OK; l++)
         status = level_build(&version->levels[l], &lists[l], ret_error);
 

@@ -26,6 +26,9 @@ struct table_owner {
 struct table {
     _Atomic uint32_t references;
     _Atomic bool obsolete; /* replaced by a durable edit */
+    /* The same file in the level that it was moved from, referenced: versions of before the move
+     * may still read it, so it is that one, in the end, that drops the file. NULL: never moved. */
+    struct table *before;
     struct table_owner *owner;
     struct manifest_table meta; /* immutable */
 };
