@@ -17,7 +17,8 @@
 #include "store_rig.h"
 #include "tmpdir.h"
 
-#define KEYS 700u
+#define KEYS_FEW 700u
+#define KEYS_MANY 4000u
 #define SNAPSHOTS 4
 #define CURSORS 4
 #define VALUE_BYTES_MAX 70000u
@@ -41,6 +42,7 @@ struct walk {
     struct env *env;
     const char *path;
     bool stepped;
+    uint64_t keys;
     struct varve_db *db;
     struct varve_batch *batch;
     struct model model;
@@ -96,7 +98,7 @@ static struct varve_slice key_make(uint8_t key[VARVE_KEY_BYTES_MAX], uint64_t nu
 
 static struct varve_slice key_pick(struct walk *walk, uint8_t key[VARVE_KEY_BYTES_MAX])
 {
-    return key_make(key, prng_below(&walk->prng, KEYS));
+    return key_make(key, prng_below(&walk->prng, walk->keys));
 }
 
 static struct varve_slice value_pick(struct walk *walk)
@@ -134,6 +136,10 @@ static void options_pick(struct walk *walk, struct varve_options *options)
     options->open_tables_max = 16;
     options->level0_trigger = prng_between(prng, 2, 6);
     options->level0_stop = options->level0_trigger + prng_between(prng, 1, 5);
+    options->compaction =
+        prng_chance(prng, 50) ? VARVE_COMPACTION_TIERED : VARVE_COMPACTION_LEVELED;
+    options->max_levels = prng_between(prng, 2, VARVE_LEVELS_MAX);
+    options->level_multiplier = prng_between(prng, 2, 4);
 }
 
 static void walk_open(struct walk *walk)
@@ -183,13 +189,13 @@ static void do_batch(struct walk *walk)
     uint8_t bytes[VARVE_KEY_BYTES_MAX];
     uint64_t revision = 0;
     size_t count = prng_below(&walk->prng, BATCH_OPS_MAX + 1);
-    uint64_t base = prng_below(&walk->prng, KEYS), next = walk->revision + 1;
+    uint64_t base = prng_below(&walk->prng, walk->keys), next = walk->revision + 1;
     struct prng replay = {0};
 
     varve_batch_clear(walk->batch);
     replay = walk->prng;
     for (size_t i = 0; i < count; i++) {
-        struct varve_slice key = key_make(bytes, (base + prng_below(&walk->prng, 9)) % KEYS);
+        struct varve_slice key = key_make(bytes, (base + prng_below(&walk->prng, 9)) % walk->keys);
         WALK_STATUS(walk,
                     prng_chance(&walk->prng, 25)
                         ? varve_batch_delete(walk->batch, key)
@@ -207,7 +213,7 @@ static void do_batch(struct walk *walk)
     struct prng after = walk->prng;
     walk->prng = replay;
     for (size_t i = 0; i < count; i++) {
-        struct varve_slice key = key_make(bytes, (base + prng_below(&walk->prng, 9)) % KEYS);
+        struct varve_slice key = key_make(bytes, (base + prng_below(&walk->prng, 9)) % walk->keys);
         if (prng_chance(&walk->prng, 25))
             (void)model_delete(&walk->model, key);
         else
@@ -453,6 +459,7 @@ static void walk_run(uint64_t seed, struct env *env, const char *path, bool step
 {
     struct walk walk = {
         .seed = seed, .prng = prng_make(seed), .env = env, .path = path, .stepped = stepped};
+    walk.keys = seed % 2 == 0 ? KEYS_FEW : KEYS_MANY;
     walk.value = must_calloc(1, VALUE_BYTES_MAX);
     ck_assert_int_eq(varve_batch_new(&walk.batch), VARVE_OK);
     walk_open(&walk);
