@@ -7,8 +7,8 @@
  */
 #include "service/connection.h"
 
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -39,13 +39,17 @@ void connection_enter(struct connection *connection, enum connection_phase phase
     connection->since_ms = now_ms;
     connection->body_bytes = 0;
     connection->answer_bytes = 0;
+    connection->acked_ms = 0;
 }
 
 #define KERNEL_CLOCK_SLACK_MS 20u /* it counts in ticks */
 
+#define TCP_STATE_CLOSE_WAIT 8 /* as the kernel numbers them */
+
 struct tcp_view {
     bool peer_ended;
-    uint64_t quiet_ms; /* since data came in */
+    uint64_t quiet_ms;    /* since data came in */
+    uint64_t acked_bytes; /* that the peer has taken */
 };
 
 /* Of a socket that is not TCP nothing is known: its idle timeout has to do. */
@@ -56,8 +60,9 @@ static struct tcp_view look_at_tcp(const struct connection *connection, uint64_t
     if (getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
         return (struct tcp_view){.quiet_ms = age_ms};
     return (struct tcp_view){
-        .peer_ended = info.tcpi_state == TCP_CLOSE_WAIT,
+        .peer_ended = info.tcpi_state == TCP_STATE_CLOSE_WAIT,
         .quiet_ms = info.tcpi_last_data_recv,
+        .acked_bytes = info.tcpi_bytes_acked,
     };
 }
 
@@ -74,10 +79,22 @@ static bool header_is_overdue(struct connection *connection, const struct servic
     return age_ms > config->idle_timeout_ms;
 }
 
+/* A client that takes nothing for the idle time has lost interest. */
+static bool answer_is_stuck(struct connection *connection, const struct service_config *config,
+                            uint64_t now_ms, uint64_t age_ms)
+{
+    struct tcp_view view = look_at_tcp(connection, age_ms);
+    if (connection->acked_ms == 0 || view.acked_bytes != connection->acked_bytes) {
+        connection->acked_bytes = view.acked_bytes;
+        connection->acked_ms = now_ms;
+    }
+    return now_ms - connection->acked_ms > config->idle_timeout_ms;
+}
+
 /* The time that `bytes` may take: at the least rate, and some more to begin with. */
 static uint64_t transfer_ms(uint64_t grace_ms, uint64_t bytes, uint64_t bytes_per_s)
 {
-    return grace_ms + (bytes_per_s > 0 ? bytes * 1000 / bytes_per_s : 0);
+    return grace_ms + bytes * 1000 / bytes_per_s;
 }
 
 bool connection_is_overdue(struct connection *connection, const struct service_config *config,
@@ -97,8 +114,10 @@ bool connection_is_overdue(struct connection *connection, const struct service_c
     case CONNECTION_WORK:
         return false; /* the store always answers */
     case CONNECTION_ANSWER:
-        return age_ms > transfer_ms(config->idle_timeout_ms, connection->answer_bytes,
-                                    config->body_min_rate);
+        return answer_is_stuck(connection, config, now_ms, age_ms) ||
+               (config->body_min_rate > 0 &&
+                age_ms > transfer_ms(config->idle_timeout_ms, connection->answer_bytes,
+                                     config->body_min_rate));
     }
     return false;
 }

@@ -29,6 +29,8 @@ struct connection {
     uint64_t since_ms;     /* when the phase began */
     uint64_t body_bytes;   /* BODY: come in so far */
     uint64_t answer_bytes; /* ANSWER: to be sent */
+    uint64_t acked_bytes;  /* ANSWER: taken by the client, over all of the connection's life */
+    uint64_t acked_ms;     /* ANSWER: when that last grew; 0: not looked at yet */
 };
 
 /* The connections of a loop. A zeroed one is empty. */

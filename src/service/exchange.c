@@ -170,7 +170,7 @@ static enum varve_status encode_problem(struct exchange *exchange)
     answer->status = (unsigned)problem_http_status(&exchange->problem);
     answer->content_type = PROBLEM_CONTENT_TYPE;
     answer->has_revision = false;
-    answer->tag = TAG_NONE;
+    answer->has_tag = false;
     answer->nosniff = false;
     answer->retry_after_s = problem_retry_after_s(&exchange->problem);
     return problem_encode(&exchange->problem, varve_slice(exchange->id.text, exchange->id.size),
@@ -184,14 +184,13 @@ static bool add_header(struct MHD_Response *response, const char *name, const ch
 
 static bool add_revision_headers(struct MHD_Response *response, const struct answer *answer)
 {
-    static const char *const suffixes[] = {
-        [TAG_NONE] = "", [TAG_RAW] = "", [TAG_JSON] = "-json", [TAG_UTF8] = "-utf8"};
-    char text[48];
-    if (answer->tag != TAG_NONE) {
-        snprintf(text, sizeof text, "\"%" PRIu64 "%s\"", answer->revision, suffixes[answer->tag]);
-        if (!add_header(response, "ETag", text))
+    if (answer->has_tag) {
+        char tag[ENTITY_TAG_BYTES];
+        entity_tag_format(answer->revision, answer->tag_form, tag);
+        if (!add_header(response, "ETag", tag))
             return false;
     }
+    char text[24];
     snprintf(text, sizeof text, "%" PRIu64, answer->revision);
     return add_header(response, "X-Varve-Revision", text);
 }
@@ -221,6 +220,11 @@ static bool add_headers(struct MHD_Response *response, const struct exchange *ex
            (!closes || add_header(response, "Connection", "close"));
 }
 
+static bool sends_body(const struct exchange *exchange)
+{
+    return exchange->method != METHOD_HEAD && exchange->answer.status != MHD_HTTP_NOT_MODIFIED;
+}
+
 /* Counts it and writes it to the log. */
 static void record(struct exchange *exchange)
 {
@@ -231,7 +235,7 @@ static void record(struct exchange *exchange)
         .method = exchange->method,
         .status = exchange->answer.status,
         .bytes_in = exchange->body_seen,
-        .bytes_out = exchange->method == METHOD_HEAD ? 0 : exchange->answer.body.size,
+        .bytes_out = sends_body(exchange) ? exchange->answer.body.size : 0,
         .duration_us = duration_us,
     };
     meter_record(&loop->meter, &event);

@@ -17,6 +17,7 @@
 #include "base/status.h"
 #include "os/thread_pool.h"
 #include "service/connection.h"
+#include "service/entity_tag.h"
 #include "service/event_loop.h"
 #include "service/headers.h"
 #include "service/json_answer.h"
@@ -38,8 +39,6 @@ enum exchange_step {
     EXCHANGE_WAITS, /* the route's finish goes on once the write request is delivered */
 };
 
-enum exchange_tag { TAG_NONE, TAG_RAW, TAG_JSON, TAG_UTF8 }; /* the form of an ETag */
-
 /* A zeroed one is empty. */
 struct answer {
     unsigned status;          /* 0: none yet */
@@ -47,7 +46,8 @@ struct answer {
     struct buf body;
     bool has_revision;
     uint64_t revision;
-    enum exchange_tag tag;
+    bool has_tag; /* of revision */
+    enum entity_form tag_form;
     bool nosniff;
     unsigned retry_after_s; /* 0: none */
 };

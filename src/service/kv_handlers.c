@@ -8,6 +8,7 @@
 
 #include <varve/db.h>
 
+#include "service/entity_tag.h"
 #include "service/headers.h"
 #include "service/json_answer.h"
 #include "service/json_body.h"
@@ -65,19 +66,57 @@ static enum varve_status prepare_get(struct exchange *exchange)
     return status;
 }
 
+static enum entity_form tag_form(const struct exchange *exchange)
+{
+    if (exchange->representation == REPRESENTATION_RAW)
+        return ENTITY_RAW;
+    return exchange->encoding == VALUE_UTF8 ? ENTITY_UTF8 : ENTITY_JSON;
+}
+
+/* VARVE_CONFLICT: the client has this very answer already. */
+static enum varve_status check_if_none_match(struct exchange *exchange, uint64_t revision)
+{
+    const struct header *headers = exchange_headers(exchange);
+    bool known = false;
+    char tag[ENTITY_TAG_BYTES];
+    entity_tag_format(revision, tag_form(exchange), tag);
+    for (size_t i = 0; i < exchange_header_count(exchange); i++) {
+        bool listed = false;
+        if (header_find(&headers[i], 1, "If-None-Match") == NULL)
+            continue;
+        if (!entity_tag_is_listed(headers[i].value, tag, &listed))
+            return problem_set(&exchange->problem, PROBLEM_INVALID_REQUEST,
+                               "If-None-Match is no list of entity tags");
+        known = known || listed;
+    }
+    return known ? VARVE_CONFLICT : VARVE_OK;
+}
+
 static enum varve_status write_value(struct exchange *exchange, const struct varve_value *value)
 {
+    struct buf *out = &exchange->answer.body;
+    if (exchange->representation == REPRESENTATION_RAW)
+        return buf_append_slice(out, value->data);
+    return json_answer_item(out, exchange->target.key, value->data, exchange->encoding,
+                            value->revision);
+}
+
+static enum exchange_step answer_value(struct exchange *exchange, const struct varve_value *value)
+{
     struct answer *answer = &exchange->answer;
+    enum varve_status status = check_if_none_match(exchange, value->revision);
+    if (status_failed(status))
+        return exchange_refuse(exchange);
     answer->has_revision = true;
     answer->revision = value->revision;
-    if (exchange->representation == REPRESENTATION_RAW) {
-        answer->tag = TAG_RAW;
-        answer->nosniff = true;
-        return buf_append_slice(&answer->body, value->data);
-    }
-    answer->tag = exchange->encoding == VALUE_UTF8 ? TAG_UTF8 : TAG_JSON;
-    return json_answer_item(&answer->body, exchange->target.key, value->data, exchange->encoding,
-                            value->revision);
+    answer->has_tag = true;
+    answer->tag_form = tag_form(exchange);
+    answer->nosniff = exchange->representation == REPRESENTATION_RAW;
+    unsigned code = status == VARVE_CONFLICT ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK;
+    status = write_value(exchange, value); /* for a 304 only its length goes out */
+    if (status != VARVE_OK)
+        return exchange_fail(exchange, status);
+    return exchange_answer(exchange, code, representation_types[exchange->representation]);
 }
 
 static enum exchange_step handle_get(struct exchange *exchange)
@@ -86,11 +125,9 @@ static enum exchange_step handle_get(struct exchange *exchange)
     enum varve_status status = varve_get(exchange->db, exchange->target.key, NULL, &value);
     if (status != VARVE_OK)
         return exchange_fail(exchange, status);
-    status = write_value(exchange, &value);
+    enum exchange_step step = answer_value(exchange, &value);
     varve_value_release(&value);
-    if (status != VARVE_OK)
-        return exchange_fail(exchange, status);
-    return exchange_answer(exchange, MHD_HTTP_OK, representation_types[exchange->representation]);
+    return step;
 }
 
 static const char *const get_params[] = {"raw", "encoding", NULL};
@@ -137,7 +174,8 @@ static enum exchange_step finish_put(struct exchange *exchange)
     struct answer *answer = &exchange->answer;
     answer->has_revision = true;
     answer->revision = exchange->write.revision;
-    answer->tag = TAG_RAW;
+    answer->has_tag = true;
+    answer->tag_form = ENTITY_RAW;
     enum varve_status status =
         json_answer_key(&answer->body, exchange->target.key, answer->revision);
     if (status != VARVE_OK)

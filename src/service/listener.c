@@ -20,12 +20,13 @@
 struct address {
     struct sockaddr_storage storage;
     socklen_t size;
+    const char *text; /* borrowed: as configured */
 };
 
-static enum varve_status socket_error(struct varve_error *ret_error, const char *what)
+static enum varve_status socket_error(struct varve_error *ret_error, const char *address)
 {
     enum varve_status status = errno == EADDRINUSE ? VARVE_LOCKED : VARVE_IO;
-    return error_set(ret_error, status, NULL, STATUS_NO_OFFSET, "cannot %s: %s", what,
+    return error_set(ret_error, status, NULL, STATUS_NO_OFFSET, "cannot listen on %s: %s", address,
                      strerror(errno));
 }
 
@@ -56,12 +57,12 @@ static enum varve_status bind_socket(struct address *address, bool shared, int *
     int on = 1;
     int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
-        return socket_error(ret_error, "make a socket");
+        return socket_error(ret_error, address->text);
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
         (shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) ||
         bind(fd, (struct sockaddr *)&address->storage, address->size) != 0 ||
         getsockname(fd, (struct sockaddr *)&address->storage, &address->size) != 0) {
-        enum varve_status status = socket_error(ret_error, "bind the address");
+        enum varve_status status = socket_error(ret_error, address->text);
         close(fd);
         return status;
     }
@@ -80,7 +81,7 @@ static enum varve_status open_sockets(struct address *address, size_t count, int
     for (size_t i = 0; i < count; i++) {
         status = bind_socket(address, true, &ret_fds[i], ret_error);
         if (status == VARVE_OK && listen(ret_fds[i], BACKLOG) != 0)
-            status = socket_error(ret_error, "listen");
+            status = socket_error(ret_error, address->text);
         if (status != VARVE_OK)
             return status;
     }
@@ -92,12 +93,12 @@ static enum varve_status share_inherited(size_t count, int *ret_fds, struct varv
     int inherited = SD_LISTEN_FDS_START;
     int flags = fcntl(inherited, F_GETFL);
     if (flags < 0 || fcntl(inherited, F_SETFL, flags | O_NONBLOCK) != 0)
-        return socket_error(ret_error, "use the inherited socket");
+        return socket_error(ret_error, "the inherited socket");
     ret_fds[0] = inherited;
     for (size_t i = 1; i < count; i++) {
         ret_fds[i] = fcntl(inherited, F_DUPFD_CLOEXEC, 0);
         if (ret_fds[i] < 0)
-            return socket_error(ret_error, "share the inherited socket");
+            return socket_error(ret_error, "the inherited socket");
     }
     return VARVE_OK;
 }
@@ -123,7 +124,7 @@ enum varve_status listener_open(const struct service_config *config, size_t coun
 {
     for (size_t i = 0; i < count; i++)
         ret_fds[i] = -1;
-    struct address address = {0};
+    struct address address = {.text = config->listen};
     enum varve_status status = VARVE_OK;
     if (sd_listen_fds(1) > 0) {
         status = share_inherited(count, ret_fds, ret_error);
