@@ -220,6 +220,7 @@ static size_t leave_escaped(void *context, struct MHD_Connection *connection, ch
     return strlen(text);
 }
 
+static void on_daemon_log(void *context, const char *format, va_list args) PRINTF_LIKE(2, 0);
 static void on_daemon_log(void *context, const char *format, va_list args)
 {
     struct event_loop *loop = context;
