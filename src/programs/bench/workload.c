@@ -194,11 +194,13 @@ static enum varve_status run_seek_random(struct task *task)
     return VARVE_OK;
 }
 
+/* Once at least, however soon the readers are done. */
 static enum varve_status run_writer(struct task *task)
 {
     enum varve_status status = VARVE_OK;
-    while (status == VARVE_OK && !atomic_load_explicit(task->readers_done, memory_order_relaxed))
+    do {
         status = task_put(task, key_set_draw(task->keys, &task->numbers));
+    } while (status == VARVE_OK && !atomic_load_explicit(task->readers_done, memory_order_relaxed));
     return status;
 }
 

@@ -1,0 +1,165 @@
+#!/usr/bin/python3
+"""Runs varve-bench, small: every workload on one engine, and what it does with a directory.
+
+Usage: smoke.py PROGRAM ENGINE built|absent
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PROGRAM, ENGINE, STATE = sys.argv[1:4]
+NUM = 2000
+FIELDS = ['engine', 'workload', 'threads', 'ops', 'seconds', 'us_per_op', 'mb_per_s', 'p50_us',
+          'p99_us', 'p999_us', 'max_us', 'puts', 'write_amplification',
+          'write_amplification_with_log', 'write_amplification_device', 'space_bytes', 'rss_bytes']
+WORKLOADS = ['fillseq', 'readseq', 'fillrandom', 'readseq', 'filluniquerandom', 'overwrite',
+             'readrandom', 'readmissing', 'readseq', 'seekrandom', 'readwhilewriting', 'compact',
+             'readrandom', 'readseq', 'stats', 'fillsync', 'readseq']
+FILLED = {'fillrandom', 'fillsync'}  # some keys twice, some never
+
+
+class Bench(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+
+    def run_program(self, *arguments, engine=ENGINE):
+        environment = dict(os.environ, TMPDIR=self.directory.name)
+        return subprocess.run([PROGRAM, f'--engine={engine}', *arguments], env=environment,
+                              capture_output=True, text=True, check=False)
+
+    def run_well(self, *arguments):
+        done = self.run_program(*arguments)
+        self.assertEqual((done.returncode, done.stderr), (0, ''))
+        return done.stdout
+
+    def path(self, name):
+        return os.path.join(self.directory.name, name)
+
+
+@unittest.skipIf(STATE != 'absent', 'the engine is built in')
+class Absent(Bench):
+    def test_it_is_said_clearly(self):
+        done = self.run_program(f'--num={NUM}')
+        self.assertEqual((done.returncode, done.stdout), (2, ''))
+        self.assertIn(f'the engine {ENGINE} was not built in', done.stderr)
+
+
+@unittest.skipIf(STATE != 'built', 'the engine is not built in')
+class Built(Bench):
+    def check_all(self, threads):
+        lines = self.run_well(f'--num={NUM}', f'--threads={threads}', '--json',
+                              '--benchmarks=' + ','.join(WORKLOADS)).splitlines()
+        reports = [json.loads(line) for line in lines]
+        self.assertEqual([r['workload'] for r in reports], WORKLOADS)
+        filled = ''
+        for report in reports:
+            with self.subTest(workload=report['workload'], after=filled):
+                self.check_report(report, threads, filled)
+            if report['workload'].startswith('fill'):
+                filled = report['workload']
+
+    def check_report(self, report, threads, filled):
+        name = report['workload']
+        self.assertEqual(list(report)[:len(FIELDS)], FIELDS)
+        self.assertEqual(report['engine'], ENGINE)
+        self.assertGreater(report['space_bytes'], 0)
+        self.assertGreater(report['rss_bytes'], 1 << 20)
+        self.assertEqual('stats' in report, name == 'stats')
+        if name == 'stats':
+            self.assertGreater(len(report['stats']), 0)
+            self.assertGreater(report['puts'], 2 * NUM)
+            return
+        self.assertEqual(report['threads'], 1 if name == 'compact' else threads)
+        if name == 'readseq':
+            self.assertEqual(report['ops'] % threads, 0)
+            if filled not in FILLED:
+                self.assertEqual(report['ops'], threads * NUM)
+        else:
+            self.assertEqual(report['ops'], {'compact': 1, 'fillsync': 1000}.get(name, NUM))
+        self.assertAlmostEqual(report['us_per_op'], report['seconds'] * 1e6 / report['ops'],
+                               delta=max(0.01, report['us_per_op'] * 0.01))
+        self.assertLessEqual(report['p50_us'], report['p99_us'])
+        self.assertLessEqual(report['p99_us'], report['p999_us'])
+        self.assertLessEqual(report['p999_us'], report['max_us'])
+        writes = name.startswith('fill') or name == 'overwrite'
+        if writes:
+            self.assertEqual(report['puts'], report['ops'])
+            self.assertGreaterEqual(report['write_amplification_with_log'],
+                                    report['write_amplification'])
+        elif name != 'readwhilewriting':
+            self.assertEqual(report['puts'], 0)
+            self.assertIsNone(report['write_amplification'])
+
+    def test_all_workloads(self):
+        self.check_all(1)
+        self.assertEqual(os.listdir(self.directory.name), [])
+
+    def test_all_workloads_on_three_threads(self):
+        self.check_all(3)
+
+    def test_lines_for_people_are_aligned(self):
+        lines = self.run_well('--num=100', '--benchmarks=fillseq,readrandom,compact').splitlines()
+        self.assertEqual(len(lines), 4)
+        self.assertEqual(len({len(line) for line in lines}), 1)
+        self.assertRegex(lines[2], rf'^{ENGINE} +readrandom +1 +100 ')
+
+    def test_odd_sizes(self):
+        self.run_well('--num=300', '--key-bytes=3', '--value-bytes=0', '--sync',
+                      '--benchmarks=filluniquerandom,readrandom,readmissing,readseq,seekrandom')
+        self.run_well('--num=20', '--key-bytes=1000', '--value-bytes=300000',
+                      '--benchmarks=filluniquerandom,readrandom,compact,readseq,seekrandom')
+
+    def test_a_store_is_kept_and_used_again(self):
+        store = '--db=' + self.path('store')
+        self.run_well(f'--num={NUM}', store, '--benchmarks=filluniquerandom')
+        self.run_well(f'--num={NUM}', store, '--use-existing-db',
+                      '--benchmarks=readrandom,readseq,overwrite,readseq')
+        self.assertGreater(len(os.listdir(self.path('store'))), 0)
+
+    def test_a_store_with_other_keys_is_noticed(self):
+        store = '--db=' + self.path('store')
+        self.run_well('--num=1000', store, '--benchmarks=fillseq')
+        for name in ['readrandom', 'readseq', 'seekrandom']:
+            done = self.run_program('--num=2000', store, '--use-existing-db',
+                                    f'--benchmarks={name}')
+            self.assertEqual(done.returncode, 1)
+            self.assertRegex(done.stderr, f'^varve-bench: {name}: ')
+
+    def test_a_missing_store_is_not_made(self):
+        done = self.run_program('--db=' + self.path('store'), '--use-existing-db',
+                                '--benchmarks=readrandom')
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('varve-bench: ', done.stderr)
+
+    def test_a_directory_that_is_in_use_is_left_alone(self):
+        with open(self.path('precious'), 'w', encoding='ascii') as file:
+            file.write('kept')
+        done = self.run_program('--num=10', '--db=' + self.directory.name, '--benchmarks=fillseq')
+        self.assertEqual((done.returncode, done.stdout), (1, ''))
+        self.assertIn('not empty', done.stderr)
+        self.assertEqual(os.listdir(self.directory.name), ['precious'])
+
+    def test_the_same_seed_gives_the_same_keys(self):
+        counts = []
+        for seed in (1, 1, 2):
+            out = self.run_well(f'--num={NUM}', f'--seed={seed}', '--json',
+                                '--benchmarks=fillrandom,readseq')
+            counts.append(json.loads(out.splitlines()[1])['ops'])
+        self.assertEqual(counts[0], counts[1])
+        self.assertNotEqual(counts[0], counts[2])
+
+    def test_options_are_refused_by_name(self):
+        done = self.run_program('--numb=1')
+        self.assertEqual((done.returncode, done.stdout), (2, ''))
+        self.assertIn('--numb', done.stderr)
+        self.assertTrue(re.match(r'usage: varve-bench', self.run_well('--help')))
+
+
+if __name__ == '__main__':
+    unittest.main(argv=sys.argv[:1])
