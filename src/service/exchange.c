@@ -20,8 +20,8 @@
 #include "service/router.h"
 #include "service/wire.h"
 
-#define SPARE_EXCHANGES_MAX 512u
-#define KEPT_BUFFER_BYTES (32u << 10)
+#define SPARE_EXCHANGES_MAX 256u
+#define KEPT_BUFFER_BYTES (8u << 10)
 #define FIRST_BODY_RESERVE_BYTES (64u << 10)
 
 /* Making, using again, freeing. */
