@@ -23,6 +23,7 @@ static enum varve_status plan_level0(const struct version *version,
     if (status != VARVE_OK)
         return status;
     struct key_range range = plan_range(plan);
+    key_range_widen(&range, version, 1);
     plan->output_level = 1;
     return plan_add_level(plan, version, 1, &range);
 }
@@ -53,7 +54,9 @@ static enum varve_status plan_level(const struct version *version,
                                     struct compaction_plan *plan)
 {
     struct key_range range = level_take(version, policy, level);
+    key_range_widen(&range, version, level);
     enum varve_status status = plan_add_level(plan, version, level, &range);
+    key_range_widen(&range, version, level + 1);
     if (status == VARVE_OK)
         status = plan_add_level(plan, version, level + 1, &range);
     plan->output_level = (uint32_t)level + 1;

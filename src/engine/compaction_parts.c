@@ -23,6 +23,20 @@ bool key_range_overlaps(const struct key_range *range, const struct table *table
            varve_slice_compare(entry_user_key(table_largest(table)), range->smallest) >= 0;
 }
 
+void key_range_widen(struct key_range *range, const struct version *version, size_t level)
+{
+    const struct level *from = &version->levels[level];
+    struct key_range before = {0};
+    do {
+        before = *range;
+        for (size_t r = 0; r < from->run_count; r++)
+            for (size_t t = 0; t < from->runs[r].table_count; t++)
+                if (key_range_overlaps(range, from->runs[r].tables[t]))
+                    key_range_add(range, from->runs[r].tables[t]);
+    } while (varve_slice_compare(before.smallest, range->smallest) != 0 ||
+             varve_slice_compare(before.largest, range->largest) != 0);
+}
+
 struct span {
     const struct table *table;
     bool upper;
@@ -253,6 +267,7 @@ enum varve_status plan_garbage(const struct version *version,
             continue;
         struct key_range range = {0};
         key_range_add(&range, run->tables[t]);
+        key_range_widen(&range, version, deepest);
         plan->output_level = (uint32_t)deepest;
         plan->output_run_id = run->id;
         plan->output_bytes = policy->table_bytes * 2; /* it shrinks: not to be cut in two */

@@ -13,6 +13,9 @@ struct key_range {
 };
 void key_range_add(struct key_range *range, const struct table *table);
 bool key_range_overlaps(const struct key_range *range, const struct table *table);
+/* Until no table of `level` lies partly in it. In a level of one run that adds no table to those
+ * that overlap it; another style or depth of before may have left several. */
+void key_range_widen(struct key_range *range, const struct version *version, size_t level);
 
 /* Tables of an upper and a lower level that overlap each other, directly or through others, and
  * nothing else of the two levels. */

@@ -67,6 +67,7 @@ static enum varve_status plan_level0(const struct version *version,
         plan->output_level = (uint32_t)last;
         plan->output_run_id =
             version->levels[last].run_count > 0 ? version->levels[last].runs[0].id : 0;
+        key_range_widen(&range, version, last);
         status = plan_add_level(plan, version, last, &range);
         plan->move = join_last != 0 || version->levels[last].run_count == 0;
         plan->move = plan->move && plan_is_disjoint(plan);
