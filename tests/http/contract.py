@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import Case  # noqa: E402
 
-MODULES = ("keys", "values", "range", "batch", "protocol", "service", "process")
+MODULES = ("keys", "values", "range", "batch", "protocol", "service", "process", "limits")
 EXIT_SKIPPED = 77
 
 

@@ -1,0 +1,123 @@
+"""Limits that settings make small: deadlines, budgets, sizes, and where the daemon listens."""
+
+import json
+
+from case_process import RAW, ProcessCase
+from harness import b64, chunked, free_port, make_request, run_varved
+
+
+class HeaderDeadline(ProcessCase):
+    env = {"VARVE_HEADER_TIMEOUT_MS": "300ms"}
+
+    def test_connections_without_a_whole_header_are_closed(self):
+        starts = (b"", b"\r\n", b"\0" * 100, b"G", b"GET /health",
+                  b"GET /health HTTP/1.1\r\nHost: a\r\n")
+        held = [self.daemon.connect() for _ in starts]
+        for conn, start in zip(held, starts):
+            conn.send(start)
+        for conn, start in zip(held, starts):
+            self.assertNotIn(b" 200 ", conn.read_to_end(), start)
+            conn.close()
+        self.assertEqual(self.daemon.request("GET", "/health").status, 200)
+
+
+class IdleDeadline(ProcessCase):
+    env = {"VARVE_IDLE_TIMEOUT_MS": "300ms"}
+
+    def test_idle_connection_is_closed(self):
+        with self.daemon.connect() as conn:
+            self.assertEqual(conn.request("GET", "/health").status, 200)
+            self.assertEqual(conn.read_to_end(), b"")
+
+
+class RequestDeadline(ProcessCase):
+    env = {"VARVE_REQUEST_TIMEOUT_MS": "500ms"}
+
+    def test_body_that_does_not_come(self):
+        with self.daemon.connect() as conn:
+            conn.send(make_request("PUT", "/kv/a", b"abc", RAW + [("Content-Length", 100)]))
+            self.assertNotIn(b" 200 ", conn.read_to_end())
+        self.assertIsNone(self.get("a"))
+
+
+class BodyBudget(ProcessCase):
+    env = {"VARVE_BODIES_IN_FLIGHT_BYTES": "2MiB", "VARVE_MAX_BODY_BYTES": "1MiB",
+           "VARVE_MAX_VALUE_BYTES": "1MiB"}
+
+    def test_bodies_over_the_budget_are_told_to_come_later(self):
+        body = bytes(900000)
+        held = [self.daemon.connect() for _ in range(2)]
+        for number, conn in enumerate(held):
+            conn.send(make_request("PUT", "/kv/%d" % number, None,
+                                   RAW + [("Content-Length", 1000000), ("Expect", "100-continue")]))
+            self.assertEqual(conn.response(interim=True).status, 100)  # its share is taken
+        for request in (
+                make_request("PUT", "/kv/a", None, RAW + [("Content-Length", len(body))]),
+                make_request("PUT", "/kv/a", chunked(body, [50000]),
+                             RAW + [("Transfer-Encoding", "chunked")])):
+            with self.daemon.connect() as conn:
+                conn.send(request)
+                answer = conn.response()
+                self.assertIn(answer.status, (429, 503), answer)
+                self.assertTrue(answer.header("Retry-After"), answer)
+        for conn in held:
+            conn.send(bytes(1000000))
+            self.assertEqual(conn.response().status, 200)
+            conn.close()
+        self.put("a", body)
+
+
+class SmallValues(ProcessCase):
+    env = {"VARVE_MAX_VALUE_BYTES": "1000"}
+
+    def test_limit_holds_in_each_form(self):
+        self.put("a", bytes(1000))
+        over = b"x" * 1001
+        for answer in (
+                self.daemon.request("PUT", "/kv/a", over, RAW),
+                self.daemon.request("PUT", "/kv/a", chunked(over, [100]),
+                                    RAW + [("Transfer-Encoding", "chunked")]),
+                self.daemon.request("PUT", "/kv/a", {"value": b64(over)}),
+                self.daemon.request("PUT", "/kv/a", {"value": over.decode(), "encoding": "utf8"}),
+                self.daemon.request("POST", "/kv/batch", {"ops": [
+                    {"op": "put", "key": "a", "value": b64(over)}]})):
+            self.assertEqual(answer.status, 413, answer)
+            self.assertEqual(answer.json()["code"], "value_too_large")
+            self.assertEqual((answer.json()["limit"], answer.json()["actual"]), (1000, 1001))
+        self.assertEqual(self.get("a"), bytes(1000))
+
+
+class DrainDeadline(ProcessCase):
+    env = {"VARVE_DRAIN_DELAY_MS": "100ms", "VARVE_DRAIN_TIMEOUT_MS": "500ms"}
+
+    def test_client_that_does_not_read_does_not_hold_the_end(self):
+        self.put("big", bytes(16 << 20))
+        with self.daemon.connect() as conn:
+            conn.send(make_request("GET", "/kv/big") * 2)
+            conn.socket.recv(1)  # the answer is on its way
+            self.daemon.stop()
+        self.daemon.start()
+        self.assertEqual(self.get("big"), bytes(16 << 20))
+
+
+class JsonLog(ProcessCase):
+    env = {"VARVE_LOG_FORMAT": "json", "VARVE_LOG_LEVEL": "debug"}
+
+    def test_each_line_is_a_document(self):
+        for target in ("/kv/%0A%1B", '/kv/"a\\', "/kv/a?%22=1", b"/kv/\x1b\x80\xff"):
+            self.daemon.request("GET", target, headers=[("X-Request-Id", 'quote"\\')])
+        self.daemon.stop()
+        lines = self.daemon.log().splitlines()
+        self.assertGreater(len(lines), 4)
+        for line in lines:
+            self.assertIsInstance(json.loads(line), dict, line)
+        self.daemon.start()
+
+
+class Listening(ProcessCase):
+    def test_other_addresses_than_loopback_need_a_word(self):
+        for address in ("0.0.0.0", "[::]"):
+            result = run_varved("--data-dir", self.daemon.dir + "/none", "--listen",
+                                "%s:%d" % (address, free_port()), timeout=10)
+            self.assertGreater(result.returncode, 0, result)
+            self.assertIn("insecure", result.stderr)
