@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "format/filename.h"
 
@@ -113,12 +114,27 @@ uint64_t manifest_new_run_id(struct manifest *manifest)
     return id;
 }
 
-static enum varve_status state_to_edit(struct manifest *manifest, struct manifest_edit *edit)
+enum varve_status manifest_state_copy(const struct manifest_state *state,
+                                      struct manifest_state *ret_copy)
 {
-    const struct manifest_state *state = &manifest->mu.state;
+    struct manifest_state copy = *state;
+    copy.sealed = NULL;
+    if (state->sealed_count > 0) {
+        copy.sealed = malloc(state->sealed_count * sizeof *state->sealed);
+        if (copy.sealed == NULL)
+            return status_raise(VARVE_NO_MEMORY);
+        memcpy(copy.sealed, state->sealed, state->sealed_count * sizeof *state->sealed);
+    }
+    version_ref(copy.version);
+    *ret_copy = copy;
+    return VARVE_OK;
+}
 
+enum varve_status manifest_state_to_edit(const struct manifest_state *state, uint64_t next_file_id,
+                                         struct manifest_edit *edit)
+{
     edit->has_next_file_id = true;
-    edit->next_file_id = atomic_load_explicit(&manifest->next_file_id, memory_order_relaxed);
+    edit->next_file_id = next_file_id;
     edit->has_next_run_id = true;
     edit->next_run_id = state->next_run_id;
     edit->has_last_sequence = true;
@@ -129,6 +145,7 @@ static enum varve_status state_to_edit(struct manifest *manifest, struct manifes
     edit->first_live_segment = state->first_live_segment;
     edit->has_last_segment = true;
     edit->last_segment = state->last_segment;
+    edit->has_clean_shutdown = edit->clean_shutdown = state->clean_shutdown;
     enum varve_status status = VARVE_OK;
     for (size_t i = 0; status == VARVE_OK && i < state->sealed_count; i++)
         status =
@@ -138,49 +155,58 @@ static enum varve_status state_to_edit(struct manifest *manifest, struct manifes
     return status;
 }
 
-static enum varve_status current_replace(struct manifest *manifest, uint64_t manifest_id)
+static enum varve_status current_replace(struct env *env, const char *dir, uint64_t manifest_id)
 {
     char path[FILENAME_BYTES_MAX];
     char text[CURRENT_BYTES_MAX];
-    enum varve_status status = filename_path(path, manifest->dir, FILE_CURRENT, 0);
+    enum varve_status status = filename_path(path, dir, FILE_CURRENT, 0);
     if (status != VARVE_OK)
         return status;
     size_t size = current_encode(text, manifest_id);
-    return env_replace_file(manifest->env, manifest->dir, path, varve_slice(text, size));
+    return env_replace_file(env, dir, path, varve_slice(text, size));
+}
+
+enum varve_status manifest_create(struct env *env, const char *dir, uint64_t manifest_id,
+                                  const struct manifest_edit *edit,
+                                  struct manifest_writer *ret_writer)
+{
+    char path[FILENAME_BYTES_MAX];
+    struct manifest_writer writer = {0};
+
+    enum varve_status status = filename_path(path, dir, FILE_MANIFEST, manifest_id);
+    if (status == VARVE_OK)
+        status = manifest_writer_create(&writer, env, path, manifest_id);
+    if (status == VARVE_OK)
+        status = manifest_writer_append(&writer, edit, true);
+    if (status == VARVE_OK)
+        status = env_sync_dir(env, dir);
+    if (status == VARVE_OK)
+        status = current_replace(env, dir, manifest_id);
+    if (status != VARVE_OK) {
+        manifest_writer_close(&writer);
+        return status;
+    }
+    *ret_writer = writer;
+    return VARVE_OK;
 }
 
 enum varve_status manifest_rotate_locked(struct manifest *manifest)
 {
     assert(mutex_is_held(&manifest->mu.lock));
-    char path[FILENAME_BYTES_MAX] = {0};
+    char path[FILENAME_BYTES_MAX];
     struct manifest_writer writer = {0};
     struct manifest_edit edit = {0};
     uint64_t id = manifest_new_file_id(manifest);
+    uint64_t next_id = atomic_load_explicit(&manifest->next_file_id, memory_order_relaxed);
     uint64_t old_id = manifest->mu.writer.manifest_id;
-    bool complete = false;
 
     manifest->mu.broken = true;
-    enum varve_status status = filename_path(path, manifest->dir, FILE_MANIFEST, id);
+    enum varve_status status = manifest_state_to_edit(&manifest->mu.state, next_id, &edit);
     if (status == VARVE_OK)
-        status = state_to_edit(manifest, &edit);
-    if (status == VARVE_OK)
-        status = manifest_writer_create(&writer, manifest->env, path, id);
-    if (status == VARVE_OK)
-        status = manifest_writer_append(&writer, &edit, true);
-    if (status == VARVE_OK)
-        status = env_sync_dir(manifest->env, manifest->dir);
-    complete = status == VARVE_OK;
-    if (complete)
-        status = current_replace(manifest, id);
+        status = manifest_create(manifest->env, manifest->dir, id, &edit, &writer);
     manifest_edit_deinit(&edit);
-    if (status != VARVE_OK) {
-        manifest_writer_close(&writer);
-        if (!complete) { /* CURRENT cannot name it: do not gather such on a full disk */
-            enum varve_status removed = env_remove(manifest->env, path);
-            (void)removed;
-        }
+    if (status != VARVE_OK)
         return status;
-    }
 
     manifest_writer_close(&manifest->mu.writer);
     manifest->mu.writer = writer;

@@ -37,6 +37,16 @@ MUST_CHECK enum varve_status manifest_state_prepare(struct manifest_state *state
 void manifest_state_apply(struct manifest_state *state, const struct manifest_edit *edit,
                           struct version *version);
 
+/* A state of its own, which shares the version. Caller frees with manifest_state_deinit, holding no
+ * lock. VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status manifest_state_copy(const struct manifest_state *state,
+                                                 struct manifest_state *ret_copy);
+
+/* Adds the whole state to an empty edit: what a manifest file begins with. VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status manifest_state_to_edit(const struct manifest_state *state,
+                                                    uint64_t next_file_id,
+                                                    struct manifest_edit *edit);
+
 /* The sealed length of a live segment, 0 when it is not sealed. */
 uint64_t manifest_state_sealed_length(const struct manifest_state *state, uint64_t segment_id);
 
@@ -58,6 +68,12 @@ void manifest_deinit(struct manifest *manifest);
 
 uint64_t manifest_new_file_id(struct manifest *manifest);
 uint64_t manifest_new_run_id(struct manifest *manifest); /* takes the lock */
+
+/* Makes a manifest file in `dir` that holds `edit`, then syncs the directory, with all the names
+ * that were made in it before, then lets CURRENT name the file. The caller closes `ret_writer`. */
+MUST_CHECK enum varve_status manifest_create(struct env *env, const char *dir, uint64_t manifest_id,
+                                             const struct manifest_edit *edit,
+                                             struct manifest_writer *ret_writer);
 
 /* Begins a new manifest file that holds the whole state, and makes it the one in force.
  * VARVE_NO_SPACE may be tried again; after another failure what is in force is not known. */
