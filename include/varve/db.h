@@ -194,6 +194,66 @@ VARVE_API void varve_latency_buckets(struct varve_db *db, enum varve_latency whi
                                      const uint64_t *bounds_us, size_t count,
                                      uint64_t *ret_cumulative);
 
+/*
+ * Copies of a store, made while it is in use. In all of this `path` is a directory that is made
+ * (VARVE_EXISTS if it is there; its parent has to be) and has its name only when it is whole; until
+ * then it is called `path`.partial (VARVE_LOCKED while another call makes it), and what a crash
+ * left of one is cleared away by the next. `ret_error` may be NULL.
+ */
+
+/* Makes a store of its own that holds exactly what this one held at *ret_revision (may be NULL).
+ * Files that never change are shared by hard links, or copied to another file system. Writers are
+ * held up for the switch to a new log segment. It opens with varve_open.
+ * VARVE_EXISTS, VARVE_LOCKED, VARVE_NOT_FOUND (no parent), VARVE_READ_ONLY, VARVE_NO_SPACE,
+ * VARVE_BUSY, VARVE_OUTCOME_UNKNOWN (of the switch), VARVE_IO, VARVE_NO_FILES, VARVE_NO_MEMORY. */
+VARVE_API VARVE_MUST_CHECK enum varve_status varve_checkpoint(struct varve_db *db, const char *path,
+                                                              uint64_t *ret_revision);
+
+struct varve_backup_info {
+    uint64_t revision, store_time_ms; /* what the backup holds, and as of when */
+    uint64_t files, bytes;
+};
+
+/* A checkpoint that was checked block by block, with a list of its files and their checksums. As
+ * varve_checkpoint, and VARVE_CORRUPT when the store is found damaged. */
+VARVE_API VARVE_MUST_CHECK enum varve_status varve_backup_create(struct varve_db *db,
+                                                                 const char *path,
+                                                                 struct varve_backup_info *ret_info,
+                                                                 struct varve_error *ret_error);
+
+/* Checks every file against the list, then the whole as varve_verify does. Changes nothing.
+ * VARVE_CORRUPT: not a backup, an unfinished one, or a damaged one; `ret_error` names the file.
+ * VARVE_NOT_FOUND: no such directory. VARVE_LOCKED: it is open as a store. VARVE_UNSUPPORTED, ...
+ */
+VARVE_API VARVE_MUST_CHECK enum varve_status varve_backup_verify(const char *path,
+                                                                 struct varve_backup_info *ret_info,
+                                                                 struct varve_error *ret_error);
+
+/* Copies a backup to a new store, checking each file against the list on the way. As
+ * varve_backup_verify, and VARVE_EXISTS and the like for `store_path`. */
+VARVE_API VARVE_MUST_CHECK enum varve_status
+varve_backup_restore(const char *backup_path, const char *store_path,
+                     struct varve_backup_info *ret_info, struct varve_error *ret_error);
+
+struct varve_verify_report {
+    uint64_t revision; /* the newest commit that was seen */
+    uint64_t tables, blocks, entries, table_bytes;
+    uint64_t segments, frames;
+    uint64_t problems;   /* damage */
+    uint64_t unfinished; /* ends of manifest and log that a crash left and the next open cuts */
+};
+/* Called once for each thing found; `found` is borrowed until it returns. */
+typedef void (*varve_verify_fn)(void *context, const struct varve_error *found, bool is_damage);
+
+/* Reads all of a closed store, every block and every frame, and changes nothing. `each` may be
+ * NULL. VARVE_CORRUPT: damaged; `ret_error` has the first problem, the report all counts.
+ * VARVE_NOT_FOUND: no store. VARVE_LOCKED: it is open. After another failure it is not known
+ * whether it is sound. */
+VARVE_API VARVE_MUST_CHECK enum varve_status varve_verify(const char *path, varve_verify_fn each,
+                                                          void *context,
+                                                          struct varve_verify_report *ret_report,
+                                                          struct varve_error *ret_error);
+
 /* The library's version, "1.2.3"; the newest on-disk format that it reads and writes. */
 VARVE_API const char *varve_version(void);
 VARVE_API unsigned varve_format_version(void);

@@ -1,0 +1,347 @@
+/*
+ * Follows recovery from CURRENT to the last frame, but goes on behind damage to find all of it, and
+ * writes nothing. What recovery would cut off is found and not counted as damage.
+ */
+#include "engine/verify.h"
+
+#include "engine/manifest.h"
+#include "engine/recovery_scan.h"
+#include "engine/table_verify.h"
+#include "format/batch_codec.h"
+#include "format/filename.h"
+#include "format/wal_reader.h"
+
+struct verify {
+    struct env *env;
+    const char *dir;
+    varve_verify_fn each;
+    void *context;
+    struct varve_error *error; /* the first problem */
+    struct varve_verify_report report;
+    struct recovery_scan scan;
+    struct manifest_state state;
+    uint64_t manifest_id;
+    uint64_t next_sequence; /* of the next frame; 0: not known */
+};
+
+static void found(struct verify *verify, const struct varve_error *what, bool is_damage)
+{
+    if (is_damage && verify->report.problems++ == 0 && verify->error != NULL)
+        *verify->error = *what;
+    if (!is_damage)
+        verify->report.unfinished++;
+    if (verify->each != NULL)
+        verify->each(verify->context, what, is_damage);
+}
+
+/* Takes note of damage, so that the checking goes on; passes on what makes it impossible. `what`
+ * belongs to `status`. */
+static enum varve_status settle(struct verify *verify, enum varve_status status,
+                                struct varve_error *what)
+{
+    if (status == VARVE_OK)
+        return VARVE_OK;
+    if (what->text[0] == '\0')
+        (void)error_set(what, status, verify->dir, STATUS_NO_OFFSET, "%s",
+                        varve_status_text(status));
+    if (status == VARVE_CORRUPT) {
+        found(verify, what, true);
+        return VARVE_OK;
+    }
+    if (verify->error != NULL)
+        *verify->error = *what;
+    return status;
+}
+
+static enum varve_status current_check(struct verify *verify, struct varve_error *what)
+{
+    char path[FILENAME_BYTES_MAX];
+    struct buf content = {0};
+    const struct recovery_scan *scan = &verify->scan;
+
+    if (!scan->has_current && scan->manifests.count + scan->segments.count + scan->tables.count > 0)
+        return error_set(what, VARVE_CORRUPT, verify->dir, STATUS_NO_OFFSET,
+                         "CURRENT is missing, but there are files of a store");
+    if (!scan->has_current)
+        return error_set(what, VARVE_NOT_FOUND, verify->dir, STATUS_NO_OFFSET,
+                         "there is no store here");
+    enum varve_status status = filename_path(path, verify->dir, FILE_CURRENT, 0);
+    if (status == VARVE_OK)
+        status = env_read_file(verify->env, path, CURRENT_BYTES_MAX, &content);
+    if (status == VARVE_TOO_LARGE)
+        status = VARVE_CORRUPT;
+    if (status == VARVE_OK)
+        status = current_decode(content.data, content.size, &verify->manifest_id);
+    buf_deinit(&content);
+    if (status != VARVE_OK)
+        return error_set(what, status, path, 0, "%s; it should name the manifest in force",
+                         varve_status_text(status));
+    return VARVE_OK;
+}
+
+static enum varve_status edit_take(void *context, const struct manifest_edit *edit)
+{
+    struct verify *verify = context;
+    struct version *version = NULL;
+    enum varve_status status = manifest_state_prepare(&verify->state, edit, NULL, &version, NULL);
+    if (status == VARVE_OK)
+        manifest_state_apply(&verify->state, edit, version);
+    return status;
+}
+
+static enum varve_status manifest_check(struct verify *verify, struct varve_error *what)
+{
+    char path[FILENAME_BYTES_MAX];
+    uint64_t bad_offset = 0;
+    bool valid_follows = false;
+
+    enum varve_status status = filename_path(path, verify->dir, FILE_MANIFEST, verify->manifest_id);
+    if (status == VARVE_OK)
+        status = manifest_read(verify->env, path, verify->manifest_id, edit_take, verify,
+                               &bad_offset, &valid_follows, what);
+    if (status == VARVE_NOT_FOUND)
+        return error_set(what, VARVE_CORRUPT, path, STATUS_NO_OFFSET,
+                         "the manifest that CURRENT names is missing");
+    if (status != VARVE_OK)
+        return status;
+    if (bad_offset != UINT64_MAX && valid_follows)
+        return error_set(what, VARVE_CORRUPT, path, bad_offset, "a record is damaged");
+    if (verify->state.last_segment == 0)
+        return error_set(what, VARVE_CORRUPT, path, STATUS_NO_OFFSET,
+                         "the manifest names no log segment");
+    if (bad_offset != UINT64_MAX) {
+        (void)error_set(what, VARVE_OK, path, bad_offset,
+                        "the manifest ends in an unfinished record");
+        found(verify, what, false);
+    }
+    verify->report.revision = verify->state.last_sequence;
+    return VARVE_OK;
+}
+
+static enum varve_status tables_check(struct verify *verify)
+{
+    const struct version *version = verify->state.version;
+    for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
+        for (size_t r = 0; r < version->levels[l].run_count; r++) {
+            const struct run *run = &version->levels[l].runs[r];
+            for (size_t t = 0; t < run->table_count; t++) {
+                const struct manifest_table *meta = &run->tables[t]->meta;
+                struct varve_error what = {0};
+                enum varve_status status =
+                    table_verify(verify->env, verify->dir, meta, &verify->report.blocks, &what);
+                if (status == VARVE_OK) {
+                    verify->report.tables++;
+                    verify->report.entries += meta->entry_count;
+                    verify->report.table_bytes += meta->file_bytes;
+                }
+                status = settle(verify, status, &what);
+                if (status != VARVE_OK)
+                    return status;
+            }
+        }
+    return VARVE_OK;
+}
+
+/* Every batch of the frame decodes, and its sequences follow those before it. */
+static enum varve_status frame_check(struct verify *verify, const struct wal_frame *frame)
+{
+    struct varve_slice rest = frame->payload, batch = {0};
+    struct batch_reader reader = {0};
+    struct batch_op op = {0};
+    uint64_t sequence = frame->first_sequence;
+
+    if (verify->next_sequence != 0 && sequence != verify->next_sequence)
+        return status_raise(VARVE_CORRUPT);
+    enum varve_status status = wal_frame_next_batch(&rest, &batch);
+    while (status == VARVE_OK) {
+        status = batch_reader_init(&reader, batch);
+        while (status == VARVE_OK)
+            status = batch_reader_next(&reader, &op);
+        if (status != VARVE_END)
+            return status;
+        sequence++;
+        status = wal_frame_next_batch(&rest, &batch);
+    }
+    if (status != VARVE_END)
+        return status;
+    verify->next_sequence = sequence;
+    if (sequence - 1 > verify->report.revision)
+        verify->report.revision = sequence - 1;
+    verify->report.frames++;
+    return VARVE_OK;
+}
+
+static enum varve_status tail_check(struct verify *verify, struct wal_reader *reader,
+                                    struct varve_error *what)
+{
+    struct wal_tail tail = {0};
+    enum varve_status status = wal_reader_judge(reader, &tail);
+    if (status != VARVE_OK || tail.kind == WAL_TAIL_CLEAN)
+        return status;
+    if (tail.kind == WAL_TAIL_DAMAGED)
+        return error_set(what, VARVE_CORRUPT, reader->path, tail.offset,
+                         "a frame is damaged that had been synced (up to offset %llu had)",
+                         (unsigned long long)tail.synced_offset);
+    (void)error_set(what, VARVE_OK, reader->path, tail.offset,
+                    "the log ends in an unfinished frame");
+    found(verify, what, false);
+    return VARVE_OK;
+}
+
+static enum varve_status segment_check(struct verify *verify, uint64_t id, struct varve_error *what)
+{
+    char path[FILENAME_BYTES_MAX];
+    struct wal_reader reader = {0};
+    struct wal_frame frame = {0};
+    uint64_t sealed_length = manifest_state_sealed_length(&verify->state, id);
+
+    enum varve_status status = filename_path(path, verify->dir, FILE_WAL, id);
+    if (status != VARVE_OK)
+        return status;
+    if (sealed_length == 0 && id != verify->state.last_segment)
+        return error_set(what, VARVE_CORRUPT, path, STATUS_NO_OFFSET,
+                         "the segment is not the last one, but was never sealed");
+    status = wal_reader_open(&reader, verify->env, path, id, sealed_length, what);
+    if (status == VARVE_NOT_FOUND)
+        return error_set(what, VARVE_CORRUPT, path, STATUS_NO_OFFSET,
+                         "a log segment that the manifest needs is missing");
+    if (status != VARVE_OK)
+        return status;
+    while ((status = wal_reader_next(&reader, &frame)) == VARVE_OK) {
+        status = frame_check(verify, &frame);
+        if (status != VARVE_OK)
+            break;
+    }
+    if (status == VARVE_END)
+        status = sealed_length == 0 ? tail_check(verify, &reader, what) : VARVE_OK;
+    else if (status == VARVE_CORRUPT)
+        status = error_set(what, status, path, reader.offset,
+                           "a frame of a sealed segment, or its content, is damaged");
+    wal_reader_close(&reader);
+    verify->report.segments++;
+    return status;
+}
+
+/* A segment that the manifest does not know must not hold a frame. */
+static enum varve_status stray_check(struct verify *verify, uint64_t id, struct varve_error *what)
+{
+    char path[FILENAME_BYTES_MAX];
+    struct wal_reader reader = {0};
+    struct wal_frame frame = {0};
+
+    enum varve_status status = filename_path(path, verify->dir, FILE_WAL, id);
+    if (status == VARVE_OK)
+        status = wal_reader_open(&reader, verify->env, path, id, 0, NULL);
+    if (status == VARVE_CORRUPT)
+        return VARVE_OK; /* no header of its own: never made ready */
+    if (status != VARVE_OK)
+        return status;
+    status = wal_reader_next(&reader, &frame);
+    wal_reader_close(&reader);
+    if (status == VARVE_OK)
+        return error_set(what, VARVE_CORRUPT, path, frame.offset,
+                         "the segment holds data, but the manifest ends with segment %llu: it lost "
+                         "a record",
+                         (unsigned long long)verify->state.last_segment);
+    return status == VARVE_END ? VARVE_OK : status;
+}
+
+static enum varve_status segments_check(struct verify *verify)
+{
+    enum varve_status status = VARVE_OK;
+    for (uint64_t id = verify->state.first_live_segment;
+         status == VARVE_OK && id <= verify->state.last_segment; id++) {
+        struct varve_error what = {0};
+        uint64_t problems = verify->report.problems;
+        status = settle(verify, segment_check(verify, id, &what), &what);
+        /* A missing range of segments is one problem. */
+        if (verify->report.problems != problems && !id_list_has(&verify->scan.segments, id))
+            break;
+        if (verify->report.problems != problems)
+            verify->next_sequence = 0;
+    }
+    for (size_t i = 0; status == VARVE_OK && i < verify->scan.segments.count; i++) {
+        struct varve_error what = {0};
+        uint64_t id = verify->scan.segments.ids[i];
+        if (id > verify->state.last_segment)
+            status = settle(verify, stray_check(verify, id, &what), &what);
+    }
+    return status;
+}
+
+static enum varve_status all_check(struct verify *verify)
+{
+    struct varve_error what = {0};
+    enum varve_status status = recovery_scan_read(verify->env, verify->dir, &verify->scan);
+    if (status != VARVE_OK) {
+        (void)error_set(&what, status, verify->dir, STATUS_NO_OFFSET, "listing failed: %s",
+                        varve_status_text(status));
+        return settle(verify, status, &what);
+    }
+    status = manifest_state_init(&verify->state);
+    if (status == VARVE_OK)
+        status = current_check(verify, &what);
+    if (status == VARVE_OK)
+        status = manifest_check(verify, &what);
+    if (status != VARVE_OK)
+        return settle(verify, status, &what); /* without a manifest there is nothing to follow */
+    status = tables_check(verify);
+    return status == VARVE_OK ? segments_check(verify) : status;
+}
+
+enum varve_status store_verify(struct env *env, const char *dir, varve_verify_fn each,
+                               void *context, struct varve_verify_report *ret_report,
+                               struct varve_error *ret_error)
+{
+    struct verify verify = {
+        .env = env, .dir = dir, .each = each, .context = context, .error = ret_error};
+    enum varve_status status = all_check(&verify);
+    manifest_state_deinit(&verify.state);
+    recovery_scan_deinit(&verify.scan);
+    if (ret_report != NULL)
+        *ret_report = verify.report;
+    if (status == VARVE_OK && verify.report.problems > 0)
+        status = VARVE_CORRUPT;
+    return status;
+}
+
+enum varve_status store_lock_if_any(struct env *env, const char *dir, struct env_lock **ret_lock,
+                                    struct varve_error *ret_error)
+{
+    char path[FILENAME_BYTES_MAX];
+    struct env_file_info info = {0};
+    struct env_lock *lock = NULL;
+
+    enum varve_status status = filename_path(path, dir, FILE_LOCK, 0);
+    if (status != VARVE_OK)
+        return error_set(ret_error, status, dir, STATUS_NO_OFFSET, "the path is too long");
+    status = env_info(env, path, &info);
+    if (status == VARVE_OK)
+        status = env_lock_file(env, path, &lock);
+    if (status == VARVE_LOCKED)
+        return error_set(ret_error, status, path, STATUS_NO_OFFSET,
+                         "another process has this store open");
+    *ret_lock = status == VARVE_OK ? lock : NULL;
+    return VARVE_OK;
+}
+
+enum varve_status store_verify_locked(struct env *env, const char *path, varve_verify_fn each,
+                                      void *context, struct varve_verify_report *ret_report,
+                                      struct varve_error *ret_error)
+{
+    struct env_lock *lock = NULL;
+    enum varve_status status = store_lock_if_any(env, path, &lock, ret_error);
+    if (status != VARVE_OK)
+        return status;
+    status = store_verify(env, path, each, context, ret_report, ret_error);
+    if (lock != NULL)
+        env_unlock_file(env, lock);
+    return status;
+}
+
+enum varve_status varve_verify(const char *path, varve_verify_fn each, void *context,
+                               struct varve_verify_report *ret_report,
+                               struct varve_error *ret_error)
+{
+    return store_verify_locked(env_posix(), path, each, context, ret_report, ret_error);
+}
