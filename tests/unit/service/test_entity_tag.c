@@ -1,3 +1,4 @@
+/* The lists of If-None-Match, well formed, malformed, and what they hold. */
 #include "support.h"
 
 #include "service/entity_tag.h"

@@ -1,3 +1,4 @@
+/* What the log writes is read back, and what it was given may try to forge lines. */
 #include "support.h"
 
 #include <jansson.h>
