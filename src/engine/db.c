@@ -21,9 +21,8 @@
 
 uint64_t db_store_time_ms(struct varve_db *db)
 {
-    uint64_t wall = env_wall_ms(db->env);
-    uint64_t floor = atomic_load_explicit(&db->time_floor_ms, memory_order_relaxed);
-    return wall > floor ? wall : floor;
+    db_store_time_raise(db, env_wall_ms(db->env));
+    return atomic_load_explicit(&db->time_floor_ms, memory_order_relaxed);
 }
 
 void db_store_time_raise(struct varve_db *db, uint64_t time_ms)

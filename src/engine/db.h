@@ -106,7 +106,8 @@ void db_idle(struct varve_db *db);
 /* Drops a store as a dying process would: nothing flushed, nothing sealed. For tests. */
 void db_abandon(struct varve_db *db);
 
-/* max(wall clock, the latest time that was persisted), in ms. */
+/* The wall clock in ms, but never less than what was persisted or what this gave before: what was
+ * once read as expired stays so, even if the clock is set back. */
 uint64_t db_store_time_ms(struct varve_db *db);
 /* Store time never falls below `time_ms` again. */
 void db_store_time_raise(struct varve_db *db, uint64_t time_ms);
