@@ -1,4 +1,7 @@
-/* Snapshots are taken with growing sequences, so a list in order of age is in order of sequence. */
+/*
+ * Snapshots are taken with growing sequences and times that do not fall, so a list in order of age
+ * is in order of both. The time is read before the lock is taken; `latest_ms` makes up for that.
+ */
 #include "engine/snapshot.h"
 
 #include <assert.h>
@@ -22,9 +25,11 @@ enum varve_status snapshots_acquire(struct snapshots *snapshots, const _Atomic u
     struct varve_snapshot *snapshot = calloc(1, sizeof *snapshot);
     if (snapshot == NULL)
         return status_raise(VARVE_NO_MEMORY);
-    snapshot->time_ms = time_ms;
 
     mutex_lock(&snapshots->mu.lock);
+    if (snapshots->mu.latest_ms < time_ms)
+        snapshots->mu.latest_ms = time_ms;
+    snapshot->time_ms = snapshots->mu.latest_ms;
     snapshot->sequence = atomic_load_explicit(visible, memory_order_acquire);
     snapshot->older = snapshots->mu.newest;
     if (snapshots->mu.newest != NULL)
@@ -65,6 +70,8 @@ struct snapshots_keep snapshots_keep(struct snapshots *snapshots, const _Atomic 
         oldest != NULL ? oldest->sequence : atomic_load_explicit(visible, memory_order_acquire);
     if (oldest != NULL && oldest->time_ms < now_ms)
         keep.time_ms = oldest->time_ms;
+    if (snapshots->mu.latest_ms < keep.time_ms)
+        snapshots->mu.latest_ms = keep.time_ms;
     mutex_unlock(&snapshots->mu.lock);
     return keep;
 }

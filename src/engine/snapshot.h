@@ -22,13 +22,16 @@ struct snapshots {
         struct mutex lock;
         struct varve_snapshot *oldest, *newest;
         uint64_t count;
+        uint64_t latest_ms; /* the latest time of a snapshot, or that merging judged expiry by */
     } mu;
 };
 
 void snapshots_init(struct snapshots *snapshots);
 void snapshots_deinit(struct snapshots *snapshots); /* none is left */
 
-/* Reads `visible` and registers it under one lock. VARVE_NO_MEMORY. */
+/* Reads `visible` and registers it under one lock. Its time is `time_ms`, or the latest that
+ * snapshots_keep gave if that is later: merging may have dropped what expired until then.
+ * VARVE_NO_MEMORY. */
 MUST_CHECK enum varve_status snapshots_acquire(struct snapshots *snapshots,
                                                const _Atomic uint64_t *visible, uint64_t time_ms,
                                                struct varve_snapshot **ret_snapshot);
