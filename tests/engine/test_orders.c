@@ -181,12 +181,20 @@ static void step_release(struct world *world)
         world->held[i] = world->held[i + 1];
 }
 
-/* Jobs run until one of them changes the store's tables. */
+/* Jobs run until one of them changes the store's tables. To the leveled style every level but the
+ * last is too large meanwhile, as if there were more data. */
 static void step_merge(struct world *world)
 {
-    const struct view *before = world->db->view.rw.view;
-    while (db_step(world->db) && world->db->view.rw.view == before)
+    struct varve_db *db = world->db;
+    const struct view *before = db->view.rw.view;
+    size_t memtable_bytes = db->options.memtable_bytes;
+    if (world->style->compaction == VARVE_COMPACTION_LEVELED) {
+        db->options.memtable_bytes = 1;
+        background_schedule_compaction(db);
+    }
+    while (db_step(db) && db->view.rw.view == before)
         ;
+    db->options.memtable_bytes = memtable_bytes;
 }
 
 static void world_close(struct world *world)
