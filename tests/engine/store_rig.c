@@ -1,3 +1,4 @@
+/* Reading goes every way there is, so that a test that reads in one way only cannot be fooled. */
 #include "store_rig.h"
 
 #include <check.h>
