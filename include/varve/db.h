@@ -48,6 +48,7 @@ enum varve_sync { VARVE_SYNC_DEFAULT, VARVE_SYNC_ON, VARVE_SYNC_OFF };
  * storage. `ret_revision` may be NULL.
  * VARVE_INVALID, VARVE_TOO_LARGE: refused, nothing happened. VARVE_NO_SPACE, VARVE_READ_ONLY,
  * VARVE_BUSY (queue full or merging is far behind), VARVE_CLOSED, VARVE_NO_MEMORY: did not happen.
+ * VARVE_CONFLICT: a condition of the batch does not hold (see varve_batch_check_held).
  * VARVE_OUTCOME_UNKNOWN: may or may not survive a restart; not visible until then. */
 VARVE_API VARVE_MUST_CHECK enum varve_status varve_put(struct varve_db *db, struct varve_slice key,
                                                        struct varve_slice value,
@@ -57,7 +58,8 @@ VARVE_API VARVE_MUST_CHECK enum varve_status varve_delete(struct varve_db *db,
                                                           struct varve_slice key,
                                                           enum varve_sync sync,
                                                           uint64_t *ret_revision);
-/* An empty batch is VARVE_OK, commits nothing and gives the current revision. The batch is
+/* A batch without operations commits nothing: its conditions, if any, are judged on one view, whose
+ * revision is given. The batch is
  * borrowed until the call returns. */
 VARVE_API VARVE_MUST_CHECK enum varve_status varve_write(struct varve_db *db,
                                                          struct varve_batch *batch,
@@ -90,9 +92,11 @@ struct varve_write_request {
     void *reserved[6];
 };
 
-/* On VARVE_OK the request belongs to the store until it is delivered, exactly once (it may be
+/* A batch with conditions reads their keys before it is queued, which may wait for the disk.
+ * On VARVE_OK the request belongs to the store until it is delivered, exactly once (it may be
  * before the call returns, on another thread). On any other status it was not taken: VARVE_INVALID
- * (also for an empty batch), VARVE_TOO_LARGE, VARVE_BUSY, VARVE_CLOSED, VARVE_NO_MEMORY. */
+ * (also for a batch without operations), VARVE_TOO_LARGE, VARVE_BUSY, VARVE_CLOSED,
+ * VARVE_NO_MEMORY. */
 VARVE_API VARVE_MUST_CHECK enum varve_status varve_write_async(struct varve_db *db,
                                                                struct varve_write_request *request);
 

@@ -25,6 +25,8 @@ void batch_deinit(struct varve_batch *batch)
 {
     buf_deinit(&batch->bytes);
     buf_deinit(&batch->scratch);
+    buf_deinit(&batch->conditions.bytes);
+    buf_deinit(&batch->conditions.checks);
     *batch = (struct varve_batch){0};
 }
 
@@ -43,6 +45,9 @@ void varve_batch_clear(struct varve_batch *batch)
     batch->value_bytes_max = 0;
     batch->user_bytes = 0;
     batch->folded = true;
+    buf_clear(&batch->conditions.bytes);
+    buf_clear(&batch->conditions.checks);
+    batch->conditions.count = 0;
 }
 
 size_t varve_batch_count(const struct varve_batch *batch)

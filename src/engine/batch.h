@@ -14,7 +14,14 @@ struct varve_batch {
     size_t value_bytes_max; /* the largest value's size */
     size_t user_bytes;      /* keys and values as they came in */
     bool folded;            /* no key occurs twice */
-    struct buf scratch;     /* of folding, kept for the next use */
+    struct {
+        struct buf bytes;  /* revisions and keys, in the order of the conditions */
+        struct buf checks; /* of struct condition (conditions.h) */
+        size_t count;
+        uint64_t sequence; /* up to which the keys were last read */
+        unsigned reads;    /* how often */
+    } conditions;
+    struct buf scratch; /* of folding, kept for the next use */
 };
 
 /* What a sealed batch asks of the log and the memtable. */

@@ -8,6 +8,7 @@
 
 #include "engine/batch.h"
 #include "engine/commit_group.h"
+#include "engine/conditions.h"
 #include "engine/db.h"
 
 /* How long the queue must have been idle for the mark; also how often failures are tried again. */
@@ -99,7 +100,7 @@ static bool lead_once(struct varve_db *db, bool is_thread)
     bool idle_due = idle_work_is_due(db);
     mutex_unlock(&db->wal.lock);
     bool keep = lead_pass(db, is_thread, idle_due);
-    commit_group_complete(&group);
+    commit_group_complete(db, &group);
     return keep;
 }
 
@@ -158,9 +159,62 @@ static enum varve_status queue_push(struct varve_db *db, struct varve_write_requ
     return status;
 }
 
-enum varve_status commit_submit(struct varve_db *db, struct varve_write_request *request)
+/* Reads the keys of its conditions, if any, and queues it. */
+static enum varve_status request_queue(struct varve_db *db, struct varve_write_request *request,
+                                       bool *ret_lead)
+{
+    enum varve_status status = VARVE_OK;
+    request->next = NULL;
+    if (request->batch->conditions.count > 0)
+        status = conditions_observe(db, request->batch);
+    return status == VARVE_OK ? queue_push(db, request, ret_lead) : status;
+}
+
+void commit_again(struct varve_db *db, struct varve_write_request *request)
+{
+    bool lead = false;
+    enum varve_status status = request_queue(db, request, &lead);
+    if (status != VARVE_OK) {
+        request->status = status;
+        request->revision = 0;
+        request->receiver->deliver(request->receiver, request);
+    } else if (lead) {
+        (void)lead_once(db, false);
+    }
+}
+
+/* Blocks until the request is done, leading when it is its turn. */
+static void request_wait(struct varve_db *db, struct commit_waiter *waiter, bool lead)
+{
+    if (lead)
+        (void)lead_once(db, false);
+    while (!commit_waiter_is_done(waiter))
+        waiter_wait(db, waiter);
+}
+
+static enum varve_status submit_blocking(struct varve_db *db, struct varve_write_request *request)
 {
     struct commit_waiter waiter;
+    struct pending *pending = pending_of(request);
+    enum varve_status status = VARVE_OK;
+    bool again = true;
+
+    commit_waiter_init(&waiter);
+    pending->waiter = &waiter;
+    while (status == VARVE_OK && again) {
+        bool lead = false;
+        waiter.state = COMMIT_WAITER_WAITS;
+        status = request_queue(db, request, &lead);
+        if (status == VARVE_OK)
+            request_wait(db, &waiter, lead);
+        again = pending->verdict == COMMIT_AGAIN;
+    }
+    commit_waiter_deinit(&waiter);
+    return status;
+}
+
+enum varve_status commit_submit(struct varve_db *db, struct varve_write_request *request)
+{
     struct pending *pending = pending_of(request);
     bool lead = false;
 
@@ -169,21 +223,14 @@ enum varve_status commit_submit(struct varve_db *db, struct varve_write_request 
         status = batch_seal(request->batch, &pending->sealed);
     if (status != VARVE_OK)
         return status;
-    request->next = NULL;
+    request->batch->conditions.reads = 0;
+    pending->verdict = COMMIT_ACCEPTED;
     pending->waiter = NULL;
-    if (request->receiver == NULL) {
-        commit_waiter_init(&waiter);
-        pending->waiter = &waiter;
-    }
-    bool blocking = request->receiver == NULL;
-    status = queue_push(db, request, &lead);
+    if (request->receiver == NULL)
+        return submit_blocking(db, request);
+    status = request_queue(db, request, &lead);
     if (status == VARVE_OK && lead)
         (void)lead_once(db, false);
-    if (blocking) {
-        while (status == VARVE_OK && !commit_waiter_is_done(&waiter))
-            waiter_wait(db, &waiter);
-        commit_waiter_deinit(&waiter);
-    }
     return status;
 }
 

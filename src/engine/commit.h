@@ -43,6 +43,10 @@ void commit_stop(struct varve_db *db);
 MUST_CHECK enum varve_status commit_submit(struct varve_db *db,
                                            struct varve_write_request *request);
 
+/* Reads the keys of an asynchronous request's conditions once more and queues it, or delivers why
+ * not. */
+void commit_again(struct varve_db *db, struct varve_write_request *request);
+
 /* Appends the idle mark if one is due and nobody leads. */
 void commit_idle(struct varve_db *db);
 

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 
+#include "engine/conditions.h"
 #include "engine/db.h"
 
 /* How long a stalled committer sleeps before it looks again. */
@@ -16,6 +17,10 @@
  * it. */
 #define DEBT_DELAY_US_MOST ((uint64_t)20000)
 #define DEBT_SHARE_LEAST 1u
+
+/* So often a batch's keys are read outside the lock; if flushes overtake every read, it is read
+ * under it. */
+#define CONDITION_READS_MAX 4u
 
 void commit_waiter_init(struct commit_waiter *waiter)
 {
@@ -49,7 +54,9 @@ bool commit_waiter_is_done(struct commit_waiter *waiter)
 void commit_group_add(struct commit_group *group, struct varve_write_request *request,
                       bool sync_by_default)
 {
-    const struct pending *pending = pending_of(request);
+    struct pending *pending = pending_of(request);
+    pending->verdict = COMMIT_ACCEPTED;
+    group->conditional = group->conditional || request->batch->conditions.count > 0;
     group->count++;
     group->bytes += pending->sealed.bytes.size;
     group->entries += pending->sealed.op_count;
@@ -149,7 +156,8 @@ static enum varve_status frame_append_locked(struct varve_db *db, const struct c
     enum varve_status status = wal_writer_begin(writer, db->wal.last_sequence + 1, time_ms);
 
     for (struct varve_write_request *r = group->first; status == VARVE_OK && r != NULL; r = r->next)
-        status = wal_writer_add(writer, pending_of(r)->sealed.bytes);
+        if (pending_of(r)->verdict == COMMIT_ACCEPTED)
+            status = wal_writer_add(writer, pending_of(r)->sealed.bytes);
     if (status == VARVE_OK)
         status = wal_writer_commit(writer);
     if (status != VARVE_OK)
@@ -200,12 +208,75 @@ static void group_publish_locked(struct varve_db *db, const struct commit_group 
 {
     uint64_t sequence = db->wal.last_sequence;
     for (struct varve_write_request *r = group->first; r != NULL; r = r->next) {
+        if (pending_of(r)->verdict != COMMIT_ACCEPTED)
+            continue;
         r->revision = ++sequence;
         batch_insert_locked(db, pending_of(r)->sealed.bytes, sequence);
     }
     COUNT(db->counters.batches, group->count);
     db->wal.last_sequence = sequence;
     atomic_store_explicit(&db->visible, sequence, memory_order_release);
+}
+
+/* One member's conditions, its keys read again under the lock if they keep being too old. */
+static enum varve_status member_judge_locked(struct varve_db *db, struct varve_batch *batch,
+                                             const struct view *view, const struct overlay *overlay,
+                                             enum commit_verdict *ret_verdict)
+{
+    enum varve_status status = VARVE_OK;
+    bool hold = false;
+
+    if (!conditions_are_covered(batch, view, db->wal.last_sequence)) {
+        if (batch->conditions.reads < CONDITION_READS_MAX) {
+            *ret_verdict = COMMIT_AGAIN;
+            return VARVE_OK;
+        }
+        status = conditions_observe(db, batch);
+    }
+    if (status == VARVE_OK)
+        status = conditions_judge_locked(db, batch, view, overlay, db_store_time_ms(db), &hold);
+    if (status == VARVE_OK)
+        *ret_verdict = hold ? COMMIT_ACCEPTED : COMMIT_CONFLICT;
+    return status;
+}
+
+/* Judges all members in order, each against what those accepted before it will have written. */
+static void group_judge_locked(struct varve_db *db, struct commit_group *group)
+{
+    struct commit_group accepted = {.first = group->first};
+    struct overlay overlay = {0};
+    uint64_t sequence = 0, next = db->wal.last_sequence;
+    struct view *view = view_slot_acquire(&db->view, &db->visible, &sequence);
+
+    for (struct varve_write_request *r = group->first; r != NULL; r = r->next) {
+        enum commit_verdict verdict = COMMIT_ACCEPTED;
+        enum varve_status status = VARVE_OK;
+        if (r->batch->conditions.count > 0)
+            status = member_judge_locked(db, r->batch, view, &overlay, &verdict);
+        if (status == VARVE_OK && verdict == COMMIT_ACCEPTED)
+            status = overlay_add(&overlay, pending_of(r)->sealed.bytes, ++next);
+        if (status == VARVE_OK && verdict == COMMIT_ACCEPTED)
+            commit_group_add(&accepted, r, db->options.sync_writes);
+        r->status = status;
+        pending_of(r)->verdict = status == VARVE_OK ? verdict : COMMIT_REFUSED;
+    }
+    overlay_deinit(&overlay);
+    view_unref(view);
+    *group = accepted;
+}
+
+static void group_settle(struct commit_group *group, enum varve_status status)
+{
+    for (struct varve_write_request *r = group->first; r != NULL; r = r->next) {
+        enum commit_verdict verdict = pending_of(r)->verdict;
+        /* A conflict with a write of this very group is one only if that write happened. */
+        if (verdict == COMMIT_ACCEPTED || (verdict == COMMIT_CONFLICT && status != VARVE_OK))
+            r->status = status;
+        else if (verdict == COMMIT_CONFLICT)
+            r->status = VARVE_CONFLICT;
+        if (r->status != VARVE_OK)
+            r->revision = 0;
+    }
 }
 
 void commit_group_run_locked(struct varve_db *db, struct commit_group *group)
@@ -216,6 +287,13 @@ void commit_group_run_locked(struct varve_db *db, struct commit_group *group)
     uint64_t began_us = env_mono_us(db->env);
     atomic_store_explicit(&db->last_commit_us, began_us, memory_order_relaxed);
     enum varve_status status = commit_make_room_locked(db, false);
+    if (status == VARVE_OK && group->conditional) {
+        group_judge_locked(db, group);
+        if (group->count == 0) {
+            group_settle(group, VARVE_OK);
+            return;
+        }
+    }
     if (status == VARVE_OK) {
         debt_pay_locked(db, group);
         status = memtable_reserve(db->wal.memtable, group->entries, group->entry_bytes);
@@ -229,28 +307,29 @@ void commit_group_run_locked(struct varve_db *db, struct commit_group *group)
         db_space_back(db, DB_NO_SPACE_LOG);
         histogram_record(&db->latencies[VARVE_LATENCY_GROUP], env_mono_us(db->env) - began_us);
     }
-    for (struct varve_write_request *r = group->first; r != NULL; r = r->next) {
-        r->status = status;
-        if (status != VARVE_OK)
-            r->revision = 0;
-    }
+    group_settle(group, status);
 }
 
-void commit_group_complete(struct commit_group *group)
+void commit_group_complete(struct varve_db *db, struct commit_group *group)
 {
     struct varve_write_request *rest = group->first;
     while (rest != NULL) {
         struct varve_write_receiver *receiver = rest->receiver;
+        struct varve_write_request *next = rest->next;
         if (receiver == NULL) {
-            struct varve_write_request *next = rest->next;
             commit_waiter_wake(pending_of(rest)->waiter, COMMIT_WAITER_DONE);
+            rest = next;
+            continue;
+        }
+        if (pending_of(rest)->verdict == COMMIT_AGAIN) {
+            commit_again(db, rest);
             rest = next;
             continue;
         }
         struct varve_write_request *list = NULL, **list_end = &list, **link = &rest;
         while (*link != NULL) {
             struct varve_write_request *r = *link;
-            if (r->receiver != receiver) {
+            if (r->receiver != receiver || pending_of(r)->verdict == COMMIT_AGAIN) {
                 link = &r->next;
                 continue;
             }

@@ -3,6 +3,8 @@
  * entry at or below the sequence is the newest. One internal key and one hash serve the whole
  * look-up.
  */
+#include "engine/read.h"
+
 #include <stdlib.h>
 
 #include <varve/db.h>
@@ -109,6 +111,61 @@ static enum varve_status lookup_judge(struct lookup *lookup, uint64_t now_ms)
     return status_raise(VARVE_CORRUPT);
 }
 
+static struct varve_slice target_make(uint8_t bytes[ENTRY_KEY_BYTES_MAX], struct varve_slice key,
+                                      uint64_t sequence)
+{
+    memcpy(bytes, key.data, key.size);
+    fixed64_encode(bytes + key.size, entry_tag(sequence, ENTRY_KIND_SEEK));
+    return varve_slice(bytes, key.size + ENTRY_TAG_BYTES);
+}
+
+static enum varve_status entry_state(uint64_t tag, struct varve_slice value,
+                                     struct key_state *ret_state)
+{
+    struct key_state state = {.revision = entry_tag_sequence(tag)};
+    if (entry_tag_kind(tag) == ENTRY_DELETE)
+        state.revision = 0;
+    if (entry_tag_kind(tag) == ENTRY_PUT_EXPIRING) {
+        if (value.size < ENTRY_EXPIRY_BYTES)
+            return status_raise(VARVE_CORRUPT);
+        state.expires_at = fixed64_decode(value.data);
+    }
+    *ret_state = state;
+    return VARVE_OK;
+}
+
+enum varve_status read_key_state(struct varve_db *db, struct view *view, uint64_t sequence,
+                                 struct varve_slice key, struct key_state *ret_state)
+{
+    uint8_t target[ENTRY_KEY_BYTES_MAX];
+    struct lookup lookup = {
+        .db = db, .view = view, .user_key = key, .target = target_make(target, key, sequence)};
+
+    enum varve_status status = lookup_memtables(&lookup);
+    if (status == VARVE_NOT_FOUND)
+        status = lookup_tables(&lookup);
+    if (status == VARVE_OK)
+        status = entry_state(lookup.tag, lookup.value, ret_state);
+    else if (status == VARVE_NOT_FOUND)
+        *ret_state = (struct key_state){0};
+    struct block_fetcher *fetcher = block_cache_fetcher(db->blocks);
+    fetcher->release(fetcher, &lookup.ref);
+    return status == VARVE_NOT_FOUND ? VARVE_OK : status;
+}
+
+enum varve_status read_memtables_state(const struct view *view, struct varve_slice key,
+                                       uint64_t sequence, struct key_state *ret_state)
+{
+    uint8_t target[ENTRY_KEY_BYTES_MAX];
+    struct lookup lookup = {.view = (struct view *)(uintptr_t)view,
+                            .target = target_make(target, key, ENTRY_SEQUENCE_MAX)};
+
+    enum varve_status status = lookup_memtables(&lookup);
+    if (status == VARVE_OK && entry_tag_sequence(lookup.tag) <= sequence)
+        return VARVE_NOT_FOUND;
+    return status == VARVE_OK ? entry_state(lookup.tag, lookup.value, ret_state) : status;
+}
+
 /* Hands the found value out, the pin with it: the view, or the block alone. */
 static enum varve_status value_lend(struct lookup *lookup, struct varve_value *ret_value)
 {
@@ -145,10 +202,7 @@ enum varve_status varve_get(struct varve_db *db, struct varve_slice key,
     lookup.view = view_slot_acquire(&db->view, &db->visible, &sequence);
     if (snapshot != NULL)
         sequence = snapshot->sequence;
-    memcpy(target, key.data, key.size);
-    fixed64_encode(target + key.size, entry_tag(sequence, ENTRY_KIND_SEEK));
-    lookup.target = varve_slice(target, key.size + ENTRY_TAG_BYTES);
-
+    lookup.target = target_make(target, key, sequence);
     enum varve_status status = lookup_memtables(&lookup);
     if (status == VARVE_NOT_FOUND)
         status = lookup_tables(&lookup);

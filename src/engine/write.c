@@ -3,6 +3,7 @@
 
 #include "engine/batch.h"
 #include "engine/commit.h"
+#include "engine/conditions.h"
 #include "engine/db.h"
 
 enum varve_status varve_write_async(struct varve_db *db, struct varve_write_request *request)
@@ -20,7 +21,10 @@ enum varve_status varve_write(struct varve_db *db, struct varve_batch *batch, en
     enum varve_status status = VARVE_OK;
 
     if (varve_batch_count(batch) == 0) {
-        revision = atomic_load_explicit(&db->visible, memory_order_acquire);
+        status = conditions_observe(db, batch);
+        revision = batch->conditions.sequence;
+        if (status == VARVE_OK && !conditions_hold_observed(batch, db_store_time_ms(db)))
+            status = VARVE_CONFLICT;
     } else {
         status = commit_submit(db, &request);
         if (status == VARVE_OK)
