@@ -4,7 +4,8 @@
  * again. The first thread only waits: for the store, for signals, for the watchdog.
  *
  * The end goes in this order: not ready any more but still accepting, for those who ask /health
- * before they connect; no new connections; no requests; no event loops; no workers; no store.
+ * before they connect; no new connections; no requests; no event loops' threads; no workers; no
+ * store; no loops.
  */
 #include "service/server.h"
 
@@ -270,6 +271,9 @@ static enum varve_status stop(struct server *server)
     if (server->opener_runs)
         pthread_join(server->opener, NULL);
     thread_pool_free(service->workers);
+    enum varve_status status = varve_close(service_db(service));
+    /* Only now: whoever delivers to a loop may still be about to wake it when the loop has ended.
+     */
     for (size_t i = 0; i < service->loop_count; i++)
         event_loop_free(service->loops[i]);
     free(service->loops);
@@ -277,7 +281,7 @@ static enum varve_status stop(struct server *server)
         close(server->signal_fd);
     if (server->opened_fd >= 0)
         close(server->opened_fd);
-    return varve_close(service_db(service));
+    return status;
 }
 
 static enum server_exit report_failure(const struct journal *journal, const char *what,
