@@ -79,7 +79,7 @@ static enum varve_status store_open(struct bench *bench)
         .path = bench->path,
         .create = !bench->options->use_existing_db,
         .cache_bytes = bench->options->cache_bytes,
-        .rocksdb_universal = bench->options->rocksdb_universal,
+        .compaction = bench->options->compaction,
     };
     bench->puts = 0;
     bench->put_bytes = 0;

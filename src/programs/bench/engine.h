@@ -25,11 +25,17 @@
 #define ENGINE_BLOOM_BITS_PER_KEY 10
 #define ENGINE_BACKGROUND_THREADS 2
 
+enum engine_compaction {
+    ENGINE_COMPACTION_OWN, /* what the store does unless told otherwise */
+    ENGINE_COMPACTION_LEVELED,
+    ENGINE_COMPACTION_TIERED, /* RocksDB calls it universal; LevelDB has none */
+};
+
 struct engine_settings {
     const char *path;
     bool create; /* if it is missing; else that is a failure */
     size_t cache_bytes;
-    bool rocksdb_universal; /* RocksDB's size-tiered policy instead of its leveled one */
+    enum engine_compaction compaction;
 };
 
 /* A value, lent until value_release. */
@@ -53,6 +59,7 @@ struct engine_written {
 
 struct engine {
     const char *name;
+    bool is_leveled_only;
 
     enum varve_status (*open)(const struct engine_settings *settings, void **ret_store,
                               struct varve_error *ret_error);

@@ -223,6 +223,7 @@ static enum varve_status leveldb_engine_stats(void *self, struct buf *text)
 
 const struct engine engine_leveldb = {
     .name = "leveldb",
+    .is_leveled_only = true,
     .open = leveldb_engine_open,
     .close = leveldb_engine_close,
     .destroy = leveldb_engine_destroy,

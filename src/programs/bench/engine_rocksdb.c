@@ -50,7 +50,7 @@ static void store_free(struct rocksdb_store *store)
     free(store);
 }
 
-/* RocksDB checks sums in reads and merges unless told otherwise. */
+/* RocksDB is leveled by itself, and checks sums in reads and merges unless told otherwise. */
 static void store_set_options(struct rocksdb_store *store, const struct engine_settings *settings)
 {
     store->tables = rocksdb_block_based_options_create();
@@ -67,7 +67,7 @@ static void store_set_options(struct rocksdb_store *store, const struct engine_s
     rocksdb_options_set_max_write_buffer_number(store->options, ENGINE_WRITE_BUFFERS);
     rocksdb_options_set_compression(store->options, rocksdb_no_compression);
     rocksdb_options_set_max_background_jobs(store->options, ENGINE_BACKGROUND_THREADS);
-    if (settings->rocksdb_universal)
+    if (settings->compaction == ENGINE_COMPACTION_TIERED)
         rocksdb_options_set_compaction_style(store->options, rocksdb_universal_compaction);
     store->read = rocksdb_readoptions_create();
     store->write = rocksdb_writeoptions_create();

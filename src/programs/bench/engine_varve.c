@@ -28,6 +28,10 @@ static enum varve_status varve_engine_open(const struct engine_settings *setting
     options.bloom_bits_per_key = ENGINE_BLOOM_BITS_PER_KEY;
     options.block_cache_bytes = settings->cache_bytes;
     options.background_threads = ENGINE_BACKGROUND_THREADS;
+    if (settings->compaction == ENGINE_COMPACTION_LEVELED)
+        options.compaction = VARVE_COMPACTION_LEVELED;
+    else if (settings->compaction == ENGINE_COMPACTION_TIERED)
+        options.compaction = VARVE_COMPACTION_TIERED;
     struct varve_db *db = NULL;
     enum varve_status status = varve_open(settings->path, &options, &db, ret_error);
     if (status == VARVE_OK)
@@ -149,12 +153,14 @@ static enum varve_status varve_engine_stats(void *store, struct buf *text)
     return buf_append_format(
         text,
         "flushes: %lu, %lu bytes; merges: %lu, %lu bytes read, %lu written, %lu moves\n"
-        "log: %lu bytes, %lu groups, %lu syncs; stalls: %lu, %lu us\n"
+        "log: %lu bytes, %lu groups, %lu syncs; stalls: %lu, %lu us; "
+        "slowdowns: %lu, %lu us\n"
         "filters: %lu checks, %lu useful, %lu false; cache: %lu lookups, %lu hits, %lu bytes\n",
         stats.flushes, stats.flush_bytes, stats.compactions, stats.compaction_bytes_read,
         stats.compaction_bytes_written, stats.trivial_moves, stats.wal_bytes, stats.wal_groups,
-        stats.wal_syncs, stats.stalls, stats.stall_us, stats.bloom_checks, stats.bloom_useful,
-        stats.bloom_false_positives, stats.cache_lookups, stats.cache_hits, stats.cache_bytes);
+        stats.wal_syncs, stats.stalls, stats.stall_us, stats.slowdowns, stats.slowdown_us,
+        stats.bloom_checks, stats.bloom_useful, stats.bloom_false_positives, stats.cache_lookups,
+        stats.cache_hits, stats.cache_bytes);
 }
 
 const struct engine engine_varve = {

@@ -83,13 +83,15 @@ static enum varve_status set_crc(struct bench_options *options, const struct opt
     return VARVE_OK;
 }
 
-static enum varve_status set_rocksdb_policy(struct bench_options *options,
-                                            const struct option *option, const char *value,
-                                            struct varve_error *ret_error)
+static enum varve_status set_compaction(struct bench_options *options, const struct option *option,
+                                        const char *value, struct varve_error *ret_error)
 {
-    options->rocksdb_universal = strcmp(value, "universal") == 0;
-    if (!options->rocksdb_universal && strcmp(value, "leveled") != 0)
-        return refuse(option, value, "it takes leveled or universal", ret_error);
+    if (strcmp(value, "leveled") == 0)
+        options->compaction = ENGINE_COMPACTION_LEVELED;
+    else if (strcmp(value, "tiered") == 0)
+        options->compaction = ENGINE_COMPACTION_TIERED;
+    else
+        return refuse(option, value, "it takes leveled or tiered", ret_error);
     return VARVE_OK;
 }
 
@@ -145,7 +147,8 @@ static const struct option option_table[] = {
     {"seed", "N", "from which all keys and values follow; 1", set_number, FIELD(seed), 0,
      UINT64_MAX},
     {"crc", "KIND", "hardware or software, of varve's check sums; hardware", set_crc},
-    {"rocksdb-compaction", "POLICY", "leveled or universal; leveled", set_rocksdb_policy},
+    {"compaction", "POLICY", "leveled or tiered (RocksDB: universal); as the engine does by itself",
+     set_compaction},
     {"json", NULL, "one JSON object a line", set_flag, FIELD(json)},
 };
 #define OPTION_COUNT (sizeof option_table / sizeof option_table[0])
@@ -207,6 +210,10 @@ static enum varve_status check_together(const struct bench_options *options,
     if (options->use_existing_db && options->db == NULL)
         return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
                          "--use-existing-db needs --db=DIRECTORY");
+    if (options->compaction == ENGINE_COMPACTION_TIERED && options->engine->is_leveled_only)
+        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                         "--compaction=tiered: %s has only the leveled policy",
+                         options->engine->name);
     return check_order(options, ret_error);
 }
 

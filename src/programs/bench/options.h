@@ -22,7 +22,8 @@ struct bench_options {
     const struct workload *workloads[OPTIONS_WORKLOADS_MAX];
     size_t workload_count;
     uint64_t num, threads, key_bytes, value_bytes, cache_bytes, seed;
-    bool sync, json, use_existing_db, software_crc, rocksdb_universal;
+    bool sync, json, use_existing_db, software_crc;
+    enum engine_compaction compaction;
     const char *db; /* borrowed from the arguments; NULL: a temporary directory */
 };
 

@@ -115,6 +115,16 @@ class Built(Bench):
         self.run_well('--num=20', '--key-bytes=1000', '--value-bytes=300000',
                       '--benchmarks=filluniquerandom,readrandom,compact,readseq,seekrandom')
 
+    def test_either_policy(self):
+        workloads = '--benchmarks=fillrandom,compact,readseq'
+        self.run_well(f'--num={NUM}', '--compaction=leveled', workloads)
+        if ENGINE == 'leveldb':
+            done = self.run_program(f'--num={NUM}', '--compaction=tiered', workloads)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn('--compaction=tiered', done.stderr)
+        else:
+            self.run_well(f'--num={NUM}', '--compaction=tiered', workloads)
+
     def test_a_store_is_kept_and_used_again(self):
         store = '--db=' + self.path('store')
         self.run_well(f'--num={NUM}', store, '--benchmarks=filluniquerandom')

@@ -40,7 +40,8 @@ START_TEST(defaults)
     ck_assert_uint_gt(options.workload_count, 1);
     ck_assert_ptr_null(options.db);
     ck_assert(!options.sync && !options.json && !options.use_existing_db && !options.help);
-    ck_assert(!options.software_crc && !options.rocksdb_universal);
+    ck_assert(!options.software_crc);
+    ck_assert_int_eq(options.compaction, ENGINE_COMPACTION_OWN);
 }
 END_TEST
 
@@ -57,10 +58,11 @@ START_TEST(every_option_is_taken)
     ck_assert_uint_eq(options.seed, UINT64_MAX);
     ck_assert(options.json);
     ck_assert_int_eq(parse("--sync=true --json=false --db=a/b --use-existing-db --crc=software "
-                           "--rocksdb-compaction=universal --benchmarks=readseq"),
+                           "--compaction=tiered --benchmarks=readseq"),
                      VARVE_OK);
     ck_assert(options.sync && !options.json && options.use_existing_db);
-    ck_assert(options.software_crc && options.rocksdb_universal);
+    ck_assert(options.software_crc);
+    ck_assert_int_eq(options.compaction, ENGINE_COMPACTION_TIERED);
     ck_assert_str_eq(options.db, "a/b");
 }
 END_TEST
@@ -116,7 +118,7 @@ START_TEST(what_is_wrong_is_named)
         {"--sync=1", "--sync=1"},
         {"--db=", "--db="},
         {"--crc=md5", "--crc=md5"},
-        {"--rocksdb-compaction=tiered", "--rocksdb-compaction=tiered"},
+        {"--compaction=universal", "--compaction=universal"},
         {"--engine=sqlite", "sqlite"},
         {"--benchmarks=fillseq,nothing", "\"nothing\""},
         {"--benchmarks=", "\"\""},
