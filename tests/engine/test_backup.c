@@ -395,6 +395,28 @@ START_TEST(test_the_list_has_one_spelling)
 }
 END_TEST
 
+/* The list is sound in itself, but not of these files. */
+START_TEST(test_refuses_a_list_of_another_revision)
+{
+    struct fixture f;
+    struct buf text = {0};
+    struct backup_list list = {0};
+    struct varve_error error = {0};
+    fixture_init(&f);
+    must_ok(env_read_file(f.env, BACKUP "/" BACKUP_LIST_NAME, 1 << 20, &text));
+    must_ok(backup_list_decode(buf_slice(&text), &list));
+    list.revision++;
+    buf_clear(&text);
+    must_ok(backup_list_encode(&list, &text));
+    must_ok(env_replace_file(f.env, BACKUP, BACKUP "/" BACKUP_LIST_NAME, buf_slice(&text)));
+    ck_assert_int_eq(backup_verify(BACKUP, f.env, NULL, &error), VARVE_CORRUPT);
+    ck_assert(strstr(error.text, "revision") != NULL);
+    backup_list_deinit(&list);
+    buf_deinit(&text);
+    fixture_deinit(&f);
+}
+END_TEST
+
 #define LOAD_BACKUPS 10
 
 START_TEST(test_under_load)
@@ -444,6 +466,7 @@ int main(void)
     tcase_add_test(tests, test_does_not_preserve_damage);
     tcase_add_test(tests, test_power_cuts);
     tcase_add_test(tests, test_the_list_has_one_spelling);
+    tcase_add_test(tests, test_refuses_a_list_of_another_revision);
     tcase_add_test(tests, test_under_load);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
