@@ -53,18 +53,56 @@ static enum varve_status settle(struct verify *verify, enum varve_status status,
     return status;
 }
 
+/* A segment that the manifest does not know must not hold a frame. */
+static enum varve_status stray_check(struct verify *verify, uint64_t id, struct varve_error *what)
+{
+    char path[FILENAME_BYTES_MAX];
+    struct wal_reader reader = {0};
+    struct wal_frame frame = {0};
+
+    enum varve_status status = filename_path(path, verify->dir, FILE_WAL, id);
+    if (status == VARVE_OK)
+        status = wal_reader_open(&reader, verify->env, path, id, 0, NULL);
+    if (status == VARVE_CORRUPT)
+        return VARVE_OK; /* no header of its own: never made ready */
+    if (status != VARVE_OK)
+        return status;
+    status = wal_reader_next(&reader, &frame);
+    wal_reader_close(&reader);
+    if (status == VARVE_OK)
+        return error_set(what, VARVE_CORRUPT, path, frame.offset,
+                         "the segment holds data, but the manifest ends with segment %llu: it lost "
+                         "a record",
+                         (unsigned long long)verify->state.last_segment);
+    return status == VARVE_END ? VARVE_OK : status;
+}
+
+/* Without CURRENT there is no store, if what is there is no more than the making of a new one
+ * leaves when it is interrupted. */
+static enum varve_status no_current(struct verify *verify, struct varve_error *what)
+{
+    const struct id_list *manifests = &verify->scan.manifests, *segments = &verify->scan.segments;
+    bool has_data = verify->scan.tables.count > 0;
+    for (size_t i = 0; i < manifests->count; i++)
+        has_data = has_data || manifests->ids[i] > 1;
+    for (size_t i = 0; !has_data && i < segments->count; i++) {
+        enum varve_status status = stray_check(verify, segments->ids[i], what);
+        if (status != VARVE_OK && status != VARVE_CORRUPT)
+            return status;
+        has_data = status == VARVE_CORRUPT || segments->ids[i] > 1;
+    }
+    return error_set(
+        what, has_data ? VARVE_CORRUPT : VARVE_NOT_FOUND, verify->dir, STATUS_NO_OFFSET, "%s",
+        has_data ? "CURRENT is missing, but there are files of a store" : "there is no store here");
+}
+
 static enum varve_status current_check(struct verify *verify, struct varve_error *what)
 {
     char path[FILENAME_BYTES_MAX];
     struct buf content = {0};
-    const struct recovery_scan *scan = &verify->scan;
 
-    if (!scan->has_current && scan->manifests.count + scan->segments.count + scan->tables.count > 0)
-        return error_set(what, VARVE_CORRUPT, verify->dir, STATUS_NO_OFFSET,
-                         "CURRENT is missing, but there are files of a store");
-    if (!scan->has_current)
-        return error_set(what, VARVE_NOT_FOUND, verify->dir, STATUS_NO_OFFSET,
-                         "there is no store here");
+    if (!verify->scan.has_current)
+        return no_current(verify, what);
     enum varve_status status = filename_path(path, verify->dir, FILE_CURRENT, 0);
     if (status == VARVE_OK)
         status = env_read_file(verify->env, path, CURRENT_BYTES_MAX, &content);
@@ -165,7 +203,7 @@ static enum varve_status frame_check(struct verify *verify, const struct wal_fra
     if (status != VARVE_END)
         return status;
     verify->next_sequence = sequence;
-    if (sequence - 1 > verify->report.revision)
+    if (sequence > verify->report.revision + 1)
         verify->report.revision = sequence - 1;
     verify->report.frames++;
     return VARVE_OK;
@@ -220,30 +258,6 @@ static enum varve_status segment_check(struct verify *verify, uint64_t id, struc
     wal_reader_close(&reader);
     verify->report.segments++;
     return status;
-}
-
-/* A segment that the manifest does not know must not hold a frame. */
-static enum varve_status stray_check(struct verify *verify, uint64_t id, struct varve_error *what)
-{
-    char path[FILENAME_BYTES_MAX];
-    struct wal_reader reader = {0};
-    struct wal_frame frame = {0};
-
-    enum varve_status status = filename_path(path, verify->dir, FILE_WAL, id);
-    if (status == VARVE_OK)
-        status = wal_reader_open(&reader, verify->env, path, id, 0, NULL);
-    if (status == VARVE_CORRUPT)
-        return VARVE_OK; /* no header of its own: never made ready */
-    if (status != VARVE_OK)
-        return status;
-    status = wal_reader_next(&reader, &frame);
-    wal_reader_close(&reader);
-    if (status == VARVE_OK)
-        return error_set(what, VARVE_CORRUPT, path, frame.offset,
-                         "the segment holds data, but the manifest ends with segment %llu: it lost "
-                         "a record",
-                         (unsigned long long)verify->state.last_segment);
-    return status == VARVE_END ? VARVE_OK : status;
 }
 
 static enum varve_status segments_check(struct verify *verify)

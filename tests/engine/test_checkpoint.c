@@ -194,6 +194,52 @@ START_TEST(test_outlives_the_recycling_of_the_source)
 }
 END_TEST
 
+/* What a crash leaves is for the next open to mend, and is told from damage. */
+START_TEST(test_verifying_tells_a_crash_from_damage)
+{
+    struct fixture f;
+    struct varve_verify_report report = {0};
+    struct varve_error error = {0};
+    char path[FILENAME_BYTES_MAX];
+    fixture_init(&f);
+    fill_everywhere(&f);
+    leave_waiting(&f);
+    rig_put(f.db, "last", "write", VARVE_SYNC_OFF);
+    uint64_t segment = f.db->wal.writer.segment_id, end = f.db->wal.writer.offset;
+    db_abandon(f.db); /* which lets the flush under way end */
+    f.db = NULL;
+    uint64_t first = segment - 2;
+    struct env *env = crash_env_env(f.crash);
+    ck_assert_int_eq(store_verify(env, RIG_STORE, NULL, NULL, &report, NULL), VARVE_OK);
+    ck_assert_uint_eq(report.revision, f.revision + 1);
+    ck_assert_uint_eq(report.segments, 3);
+    ck_assert_uint_eq(report.unfinished, 0);
+
+    must_ok(filename_path(path, RIG_STORE, FILE_WAL, segment));
+    ck_assert(crash_env_flip_byte(f.crash, path, end - 8, 1));
+    ck_assert_int_eq(store_verify(env, RIG_STORE, NULL, NULL, &report, NULL), VARVE_OK);
+    ck_assert_uint_eq(report.revision, f.revision);
+    ck_assert_uint_eq(report.unfinished, 1);
+
+    /* In a sealed segment, and where one is missing, it is damage; all of it is counted. */
+    must_ok(filename_path(path, RIG_STORE, FILE_WAL, first));
+    ck_assert(crash_env_flip_byte(f.crash, path, 5000, 1));
+    ck_assert_int_eq(store_verify(env, RIG_STORE, NULL, NULL, &report, &error), VARVE_CORRUPT);
+    ck_assert_str_eq(error.path, path);
+    ck_assert_uint_eq(report.problems, 1);
+    must_ok(filename_path(path, RIG_STORE, FILE_WAL, first + 1));
+    must_ok(env_remove(env, path));
+    ck_assert_int_eq(store_verify(env, RIG_STORE, NULL, NULL, &report, NULL), VARVE_CORRUPT);
+    ck_assert_uint_eq(report.problems, 2);
+
+    must_ok(env_remove(env, RIG_STORE "/CURRENT"));
+    ck_assert_int_eq(store_verify(env, RIG_STORE, NULL, NULL, &report, NULL), VARVE_CORRUPT);
+    must_ok(env_make_dir(env, "/empty"));
+    ck_assert_int_eq(store_verify(env, "/empty", NULL, NULL, NULL, NULL), VARVE_NOT_FOUND);
+    fixture_deinit(&f);
+}
+END_TEST
+
 static void checkpoint_refused(struct fixture *f, const char *path, enum varve_status expected)
 {
     uint64_t revision = 77;
@@ -438,6 +484,7 @@ int main(void)
     tcase_add_test(tests, test_of_an_empty_store);
     tcase_add_test(tests, test_without_a_live_segment);
     tcase_add_test(tests, test_outlives_the_recycling_of_the_source);
+    tcase_add_test(tests, test_verifying_tells_a_crash_from_damage);
     tcase_add_test(tests, test_refuses_a_name_that_is_taken);
     tcase_add_test(tests, test_copies_where_it_cannot_link);
     tcase_add_loop_test(tests, test_a_failure_leaves_nothing, 0, 2);
