@@ -13,6 +13,7 @@
 #include "copy_rig.h"
 #include "crash_env.h"
 #include "engine/backup.h"
+#include "engine/file_copy.h"
 #include "engine/verify.h"
 #include "fault_env.h"
 #include "format/backup_list.h"
@@ -164,6 +165,32 @@ static uint64_t bytes_that_count(struct env *env, const char *path, uint64_t byt
     return bytes;
 }
 
+static void file_lengthen(struct env *env, const char *path, uint64_t bytes)
+{
+    struct env_file *file = NULL;
+    must_ok(env_open(env, path, ENV_OPEN_WRITE, &file));
+    must_ok(env_file_write(file, bytes, varve_slice_str("x")));
+    must_ok(env_file_close(file));
+}
+
+/* Lengths are looked at before a file is read, so this is for one that shrinks meanwhile. */
+START_TEST(test_a_file_that_ends_too_early)
+{
+    struct fixture f;
+    uint32_t crc = 0;
+    struct env_file_info info = {0};
+    fixture_init(&f);
+    must_ok(env_info(f.env, BACKUP "/CURRENT", &info));
+    ck_assert_int_eq(file_checksum(f.env, BACKUP "/CURRENT", info.size_bytes, &crc), VARVE_OK);
+    ck_assert_int_eq(file_checksum(f.env, BACKUP "/CURRENT", info.size_bytes + 1, &crc),
+                     VARVE_CORRUPT);
+    ck_assert_int_eq(file_copy(f.env, BACKUP "/CURRENT", "/x", info.size_bytes + 1, &crc),
+                     VARVE_CORRUPT);
+    ck_assert_int_eq(file_copy(f.env, BACKUP "/CURRENT", "/x", 1, &crc), VARVE_EXISTS);
+    fixture_deinit(&f);
+}
+END_TEST
+
 START_TEST(test_refuses_a_damaged_file)
 {
     struct fixture f;
@@ -185,6 +212,12 @@ START_TEST(test_refuses_a_damaged_file)
         for (size_t k = 0; k < 3; k++) {
             struct crash_env *image = crash_env_clone(f.crash);
             ck_assert(crash_env_cut_file(image, path, lengths[k]));
+            expect_refused(crash_env_env(image), path);
+            crash_env_free(image);
+        }
+        if (strstr(path, ".wal") == NULL) {
+            struct crash_env *image = crash_env_clone(f.crash);
+            file_lengthen(crash_env_env(image), path, files.bytes[i]);
             expect_refused(crash_env_env(image), path);
             crash_env_free(image);
         }
@@ -392,6 +425,10 @@ START_TEST(test_the_list_has_one_spelling)
                       varve_status_name(status));
         buf_deinit(&text);
     }
+    /* Another version is believed only with a checksum. */
+    static const char newer[] = "varve-backup 2 and more\ncrc32c=00000000\n";
+    struct backup_list list = {0};
+    ck_assert_int_eq(backup_list_decode(varve_slice_str(newer), &list), VARVE_CORRUPT);
 }
 END_TEST
 
@@ -460,6 +497,7 @@ int main(void)
     TCase *tests = tcase_create("backup");
     tcase_set_timeout(tests, 0);
     tcase_add_test(tests, test_restores_what_was_backed_up);
+    tcase_add_test(tests, test_a_file_that_ends_too_early);
     tcase_add_test(tests, test_refuses_a_damaged_file);
     tcase_add_test(tests, test_a_segment_counts_to_its_sealed_length);
     tcase_add_test(tests, test_refuses_what_is_no_backup);
