@@ -100,6 +100,11 @@ struct varve_write_request {
 VARVE_API VARVE_MUST_CHECK enum varve_status varve_write_async(struct varve_db *db,
                                                                struct varve_write_request *request);
 
+/* A list of requests (linked by `next`), queued in its order in one step: what an event loop has
+ * gathered in one turn. All are taken; one that varve_write_async would have refused is delivered
+ * with that status. */
+VARVE_API void varve_write_async_list(struct varve_db *db, struct varve_write_request *list);
+
 /* A value that is lent without a copy: it pins the memtable or block that holds it. Release soon.
  */
 struct varve_value {

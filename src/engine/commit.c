@@ -129,33 +129,46 @@ static enum varve_status submit_check(struct varve_db *db,
     return VARVE_OK;
 }
 
+/* Puts one request at the end of the queue, if there is room. */
+static enum varve_status queue_put_locked(struct varve_db *db, struct varve_write_request *request)
+{
+    struct commit *commit = &db->commit;
+    size_t bytes = pending_of(request)->sealed.bytes.size;
+
+    if (commit->queue.closed)
+        return VARVE_CLOSED;
+    if (commit->queue.bytes > 0 && commit->queue.bytes + bytes > db->options.write_queue_bytes)
+        return VARVE_BUSY;
+    request->next = NULL;
+    *commit->queue.end = request;
+    commit->queue.end = &request->next;
+    commit->queue.bytes += bytes;
+    return VARVE_OK;
+}
+
+/* Sees to it that somebody leads a queue with members; true when that is the caller. */
+static bool queue_lead_locked(struct varve_db *db, bool blocking)
+{
+    struct commit *commit = &db->commit;
+    bool lead = !commit->queue.led && (blocking || db->stepped);
+    if (!commit->queue.led && !lead) {
+        commit->queue.thread_turn = true;
+        cond_broadcast(&commit->queue.wake);
+    }
+    commit->queue.led = true;
+    return lead;
+}
+
 /* Queues; says whether the caller is to lead. */
 static enum varve_status queue_push(struct varve_db *db, struct varve_write_request *request,
                                     bool *ret_lead)
 {
-    struct commit *commit = &db->commit;
-    size_t bytes = pending_of(request)->sealed.bytes.size;
-    enum varve_status status = VARVE_OK;
-
-    mutex_lock(&commit->queue.lock);
-    if (commit->queue.closed) {
-        status = VARVE_CLOSED;
-    } else if (commit->queue.bytes > 0 &&
-               commit->queue.bytes + bytes > db->options.write_queue_bytes) {
-        status = VARVE_BUSY;
-    } else {
-        *commit->queue.end = request;
-        commit->queue.end = &request->next;
-        commit->queue.bytes += bytes;
-        bool blocking = request->receiver == NULL || db->stepped;
-        *ret_lead = !commit->queue.led && blocking;
-        if (!commit->queue.led && !blocking) {
-            commit->queue.thread_turn = true;
-            cond_broadcast(&commit->queue.wake);
-        }
-        commit->queue.led = true;
-    }
-    mutex_unlock(&commit->queue.lock);
+    bool blocking = request->receiver == NULL;
+    mutex_lock(&db->commit.queue.lock);
+    enum varve_status status = queue_put_locked(db, request);
+    if (status == VARVE_OK)
+        *ret_lead = queue_lead_locked(db, blocking);
+    mutex_unlock(&db->commit.queue.lock);
     return status;
 }
 
@@ -164,7 +177,6 @@ static enum varve_status request_queue(struct varve_db *db, struct varve_write_r
                                        bool *ret_lead)
 {
     enum varve_status status = VARVE_OK;
-    request->next = NULL;
     if (request->batch->conditions.count > 0)
         status = conditions_observe(db, request->batch);
     return status == VARVE_OK ? queue_push(db, request, ret_lead) : status;
@@ -213,11 +225,10 @@ static enum varve_status submit_blocking(struct varve_db *db, struct varve_write
     return status;
 }
 
-enum varve_status commit_submit(struct varve_db *db, struct varve_write_request *request)
+/* Checks and seals a request: after it only queueing is left. */
+static enum varve_status request_prepare(struct varve_db *db, struct varve_write_request *request)
 {
     struct pending *pending = pending_of(request);
-    bool lead = false;
-
     enum varve_status status = submit_check(db, request);
     if (status == VARVE_OK)
         status = batch_seal(request->batch, &pending->sealed);
@@ -226,12 +237,82 @@ enum varve_status commit_submit(struct varve_db *db, struct varve_write_request 
     request->batch->conditions.reads = 0;
     pending->verdict = COMMIT_ACCEPTED;
     pending->waiter = NULL;
+    return VARVE_OK;
+}
+
+enum varve_status commit_submit(struct varve_db *db, struct varve_write_request *request)
+{
+    bool lead = false;
+    enum varve_status status = request_prepare(db, request);
+    if (status != VARVE_OK)
+        return status;
     if (request->receiver == NULL)
         return submit_blocking(db, request);
     status = request_queue(db, request, &lead);
     if (status == VARVE_OK && lead)
         (void)lead_once(db, false);
     return status;
+}
+
+/* Takes the requests that are refused out of `list` and gives them back as a list. */
+static struct varve_write_request *list_prepare(struct varve_db *db,
+                                                struct varve_write_request **list)
+{
+    struct varve_write_request *refused = NULL, **refused_end = &refused, **link = list;
+    while (*link != NULL) {
+        struct varve_write_request *request = *link;
+        request->status = request_prepare(db, request);
+        if (request->status == VARVE_OK && request->batch->conditions.count > 0)
+            request->status = conditions_observe(db, request->batch);
+        if (request->status == VARVE_OK) {
+            link = &request->next;
+            continue;
+        }
+        *link = request->next;
+        request->next = NULL;
+        *refused_end = request;
+        refused_end = &request->next;
+    }
+    return refused;
+}
+
+/* Queues a prepared list; gives back what found no room. */
+static struct varve_write_request *list_push(struct varve_db *db, struct varve_write_request *list,
+                                             bool *ret_lead)
+{
+    mutex_lock(&db->commit.queue.lock);
+    while (list != NULL) {
+        struct varve_write_request *next = list->next;
+        list->status = queue_put_locked(db, list);
+        if (list->status != VARVE_OK) {
+            list->next = next;
+            break;
+        }
+        *ret_lead = queue_lead_locked(db, false) || *ret_lead;
+        list = next;
+    }
+    for (struct varve_write_request *r = list; r != NULL; r = r->next)
+        r->status = list->status;
+    mutex_unlock(&db->commit.queue.lock);
+    return list;
+}
+
+static void list_deliver(struct varve_db *db, struct varve_write_request *list)
+{
+    for (struct varve_write_request *r = list; r != NULL; r = r->next) {
+        r->revision = 0;
+        pending_of(r)->verdict = COMMIT_REFUSED;
+    }
+    commit_group_complete(db, &(struct commit_group){.first = list});
+}
+
+void commit_submit_list(struct varve_db *db, struct varve_write_request *list)
+{
+    bool lead = false;
+    list_deliver(db, list_prepare(db, &list));
+    list_deliver(db, list_push(db, list, &lead));
+    if (lead)
+        (void)lead_once(db, false);
 }
 
 void commit_idle(struct varve_db *db)

@@ -47,6 +47,9 @@ MUST_CHECK enum varve_status commit_submit(struct varve_db *db,
  * not. */
 void commit_again(struct varve_db *db, struct varve_write_request *request);
 
+/* As varve_write_async_list. */
+void commit_submit_list(struct varve_db *db, struct varve_write_request *list);
+
 /* Appends the idle mark if one is due and nobody leads. */
 void commit_idle(struct varve_db *db);
 

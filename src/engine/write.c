@@ -13,6 +13,11 @@ enum varve_status varve_write_async(struct varve_db *db, struct varve_write_requ
     return commit_submit(db, request);
 }
 
+void varve_write_async_list(struct varve_db *db, struct varve_write_request *list)
+{
+    commit_submit_list(db, list);
+}
+
 enum varve_status varve_write(struct varve_db *db, struct varve_batch *batch, enum varve_sync sync,
                               uint64_t *ret_revision)
 {

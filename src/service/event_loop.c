@@ -9,8 +9,8 @@
  * one wake-up at most, however many connections wait for it. A resumed connection is not in any
  * epoll set: the daemon has to be run at once to go on with it.
  *
- * A turn: sleep unless there is something to do, take what was delivered, run the daemon, now and
- * then look for connections that have had their time.
+ * A turn: sleep unless there is something to do, take what was delivered, run the daemon, queue the
+ * writes that it brought in one step, now and then look for connections that have had their time.
  */
 #include "service/event_loop.h"
 
@@ -75,11 +75,30 @@ void event_loop_wait(struct event_loop *loop, struct exchange *exchange)
     loop->waiting++;
 }
 
-void event_loop_wake(struct event_loop *loop, struct exchange *exchange)
+static void wake(struct event_loop *loop, struct exchange *exchange)
 {
     MHD_resume_connection(exchange->connection);
     loop->waiting--;
     loop->resumed = true;
+}
+
+void event_loop_gather(struct event_loop *loop, struct varve_db *db,
+                       struct varve_write_request *request)
+{
+    loop->gathered_db = db;
+    request->next = NULL;
+    *loop->gathered_end = request;
+    loop->gathered_end = &request->next;
+}
+
+static void queue_gathered(struct event_loop *loop)
+{
+    struct varve_write_request *list = loop->gathered;
+    if (list == NULL)
+        return;
+    loop->gathered = NULL;
+    loop->gathered_end = &loop->gathered;
+    varve_write_async_list(loop->gathered_db, list);
 }
 
 static struct exchange *exchange_of_write(struct varve_write_request *request)
@@ -96,7 +115,7 @@ static void take_delivered(struct event_loop *loop)
     while (list != NULL) {
         struct varve_write_request *next_list = list->reserved[0];
         for (struct varve_write_request *request = list; request != NULL; request = request->next)
-            event_loop_wake(loop, exchange_of_write(request));
+            wake(loop, exchange_of_write(request));
         list = next_list;
     }
 }
@@ -120,6 +139,7 @@ static void run_daemon(struct event_loop *loop)
 {
     loop->resumed = false;
     MHD_run(loop->daemon);
+    queue_gathered(loop);
     MHD_UNSIGNED_LONG_LONG timeout_ms = 0;
     loop->wakes_again =
         loop->resumed || (MHD_get_timeout(loop->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0);
@@ -267,6 +287,7 @@ enum varve_status event_loop_new(struct service *service, unsigned index, int li
     loop->index = index;
     loop->listen_fd = listen_fd;
     loop->receiver.deliver = receive;
+    loop->gathered_end = &loop->gathered;
     loop->now_ms = event_loop_clock_ms();
     loop->reaped_ms = loop->now_ms;
     atomic_store_explicit(&loop->heartbeat_ms, loop->now_ms, memory_order_relaxed);

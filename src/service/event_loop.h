@@ -48,6 +48,9 @@ struct event_loop {
     bool wakes_again;   /* the daemon has more to do at once */
     bool quiesced;      /* the listener is closed */
     size_t waiting;     /* exchanges that wait, their connections suspended */
+    /* writes of this turn, to be queued in one step when the daemon has run */
+    struct varve_db *gathered_db;
+    struct varve_write_request *gathered, **gathered_end;
     struct connection_list connections;
     struct exchange *spare_exchanges;
     size_t spare_exchange_count;
@@ -69,8 +72,10 @@ void event_loop_join(struct event_loop *loop);
 
 /* Suspends the connection of an exchange until its write request is delivered. */
 void event_loop_wait(struct event_loop *loop, struct exchange *exchange);
-/* Takes back an event_loop_wait whose request nobody took. */
-void event_loop_wake(struct event_loop *loop, struct exchange *exchange);
+/* Queues a write at the end of this turn, with all others of the turn. Its exchange waits already.
+ */
+void event_loop_gather(struct event_loop *loop, struct varve_db *db,
+                       struct varve_write_request *request);
 
 /* Milliseconds and microseconds of the monotonic clock. */
 uint64_t event_loop_clock_ms(void);

@@ -525,14 +525,10 @@ static void wait(struct exchange *exchange)
 
 enum exchange_step exchange_commit(struct exchange *exchange)
 {
-    wait(exchange); /* first: the answer may be there before the call returns */
+    wait(exchange);
     exchange->write.batch = exchange->batch;
     exchange->write.sync = exchange->sync;
-    enum varve_status status = varve_write_async(exchange->db, &exchange->write);
-    if (status != VARVE_OK) {
-        exchange->write.status = status;
-        event_loop_wake(exchange->loop, exchange);
-    }
+    event_loop_gather(exchange->loop, exchange->db, &exchange->write);
     return EXCHANGE_WAITS;
 }
 
