@@ -4,7 +4,8 @@
 
 # shellcheck disable=SC2034 # for those who read this file
 build_packages="gcc libc6-dev binutils meson ninja-build pkgconf libmicrohttpd-dev libjansson-dev
-    libb64-dev libinih-dev libsystemd-dev libxxhash-dev python3-yaml"
+    libb64-dev libinih-dev libsystemd-dev libxxhash-dev liblz4-dev
+    libzstd-dev python3-yaml"
 
 # Says which of the packages named are not installed.
 missing_packages() {

@@ -3,7 +3,8 @@
  *
  *   table:  data blocks, filter block, index block, properties block, footer, with nothing between
  *           or behind them
- *   stored block: bytes, compression (1 byte), masked crc32c (fixed32). The crc covers the file id
+ *   stored block: bytes, compression (1 byte, compress.h; data blocks alone may be compressed),
+ *           masked crc32c (fixed32) of the bytes as they are stored. The crc covers the file id
  *           and the block's offset (8 bytes each, little-endian), then bytes and compression, so
  *           that a block of another table, or at another place, does not pass.
  *   filter: bloom.h, or 0 bytes
@@ -27,13 +28,6 @@
 #define SSTABLE_BLOCK_TRAILER_BYTES 5u
 #define SSTABLE_MAGIC_BYTES 8u
 #define SSTABLE_FORMAT_VERSION 1u
-
-/* On disk; never renumber. */
-enum sstable_compression {
-    SSTABLE_COMPRESSION_NONE = 0,
-    SSTABLE_COMPRESSION_LZ4 = 1,
-    SSTABLE_COMPRESSION_ZSTD = 2
-};
 
 struct block_handle {
     uint64_t offset, size;

@@ -12,6 +12,7 @@
 
 #include "base/crc32c.h"
 #include "format/bloom.h"
+#include "format/compress.h"
 
 struct sstable_reader {
     struct env_file *file;
@@ -39,8 +40,6 @@ static enum varve_status stored_block_read(const struct sstable_reader *reader,
     uint32_t crc = sstable_block_crc(reader->file_id, handle.offset, ret_data, size + 1);
     if (crc != crc32c_unmask(fixed32_decode(ret_data + size + 1)))
         return status_raise(VARVE_CORRUPT);
-    if (ret_data[size] != SSTABLE_COMPRESSION_NONE)
-        return status_raise(VARVE_UNSUPPORTED);
     return VARVE_OK;
 }
 
@@ -51,7 +50,7 @@ static bool handle_fits(struct block_handle handle, uint64_t limit)
            handle.offset <= limit - SSTABLE_BLOCK_TRAILER_BYTES - handle.size;
 }
 
-/* `alignment` 0: any. Caller frees with free(). */
+/* As stored: the compression stands behind it. `alignment` 0: any. Caller frees with free(). */
 static enum varve_status block_read(const struct sstable_reader *reader, struct block_handle handle,
                                     uint64_t limit, size_t alignment, uint8_t **ret_data)
 {
@@ -78,10 +77,35 @@ enum varve_status sstable_reader_read_block(struct sstable_reader *reader,
                                             struct block_handle handle, uint8_t **ret_data,
                                             size_t *ret_size)
 {
-    enum varve_status status = block_read(reader, handle, reader->data_end, 0, ret_data);
-    if (status == VARVE_OK)
-        *ret_size = (size_t)handle.size;
+    uint8_t *stored = NULL;
+    enum varve_status status = block_read(reader, handle, reader->data_end, 0, &stored);
+    if (status != VARVE_OK)
+        return status;
+    const size_t size = (size_t)handle.size;
+    if (stored[size] == COMPRESSION_NONE) {
+        *ret_data = stored;
+        *ret_size = size;
+        return VARVE_OK;
+    }
+    status = uncompress_block(stored[size], varve_slice(stored, size), ret_data, ret_size);
+    free(stored);
     return status;
+}
+
+/* A block that is no data block. */
+static enum varve_status part_read(const struct sstable_reader *reader, struct block_handle handle,
+                                   size_t alignment, uint8_t **ret_data)
+{
+    uint8_t *stored = NULL;
+    enum varve_status status = block_read(reader, handle, reader->file_bytes, alignment, &stored);
+    if (status == VARVE_OK && stored[handle.size] != COMPRESSION_NONE)
+        status = status_raise(VARVE_UNSUPPORTED);
+    if (status != VARVE_OK) {
+        free(stored);
+        return status;
+    }
+    *ret_data = stored;
+    return VARVE_OK;
 }
 
 static enum varve_status footer_read(struct sstable_reader *reader,
@@ -120,7 +144,7 @@ static enum varve_status footer_read(struct sstable_reader *reader,
 static enum varve_status properties_read(struct sstable_reader *reader, struct block_handle handle)
 {
     uint8_t *data = NULL;
-    enum varve_status status = block_read(reader, handle, reader->file_bytes, 0, &data);
+    enum varve_status status = part_read(reader, handle, 0, &data);
     if (status != VARVE_OK)
         return status;
     status = sstable_properties_decode(varve_slice(data, (size_t)handle.size), &reader->properties);
@@ -132,8 +156,7 @@ static enum varve_status properties_read(struct sstable_reader *reader, struct b
 
 static enum varve_status filter_read(struct sstable_reader *reader, struct block_handle handle)
 {
-    enum varve_status status =
-        block_read(reader, handle, reader->file_bytes, BLOOM_LINE_BYTES, &reader->filter_memory);
+    enum varve_status status = part_read(reader, handle, BLOOM_LINE_BYTES, &reader->filter_memory);
     if (status != VARVE_OK)
         return status;
     reader->filter = varve_slice(reader->filter_memory, (size_t)handle.size);
@@ -196,8 +219,7 @@ out:
 
 static enum varve_status index_read(struct sstable_reader *reader, struct block_handle handle)
 {
-    enum varve_status status =
-        block_read(reader, handle, reader->file_bytes, 0, &reader->index_memory);
+    enum varve_status status = part_read(reader, handle, 0, &reader->index_memory);
     if (status != VARVE_OK)
         return status;
     reader->index = varve_slice(reader->index_memory, (size_t)handle.size);

@@ -22,6 +22,7 @@ struct sstable_writer {
     struct sstable_properties properties;
     struct buf out;      /* not yet written */
     uint64_t out_offset; /* where it goes */
+    struct compressor compressor;
     struct block_builder data, index;
     bool block_pending; /* a finished block waits for its index entry */
     struct block_handle pending;
@@ -66,6 +67,7 @@ void sstable_writer_free(struct sstable_writer *writer)
         (void)env_file_close(writer->file); /* an unfinished file is of no use */
     sstable_properties_deinit(&writer->properties);
     buf_deinit(&writer->out);
+    compressor_deinit(&writer->compressor);
     block_builder_deinit(&writer->data);
     block_builder_deinit(&writer->index);
     buf_deinit(&writer->pending_key);
@@ -87,9 +89,9 @@ static enum varve_status out_write(struct sstable_writer *writer)
     return VARVE_OK;
 }
 
-/* Appends a stored block to the output. */
+/* Appends a stored block to the output, compressed if that pays. */
 static enum varve_status block_store(struct sstable_writer *writer, struct varve_slice block,
-                                     struct block_handle *ret_handle)
+                                     enum compression compression, struct block_handle *ret_handle)
 {
     struct buf *out = &writer->out;
     enum varve_status status = buf_reserve(out, block.size + SSTABLE_BLOCK_TRAILER_BYTES);
@@ -97,13 +99,21 @@ static enum varve_status block_store(struct sstable_writer *writer, struct varve
         return status;
     uint64_t offset = writer->out_offset + out->size;
     uint8_t *at = out->data + out->size;
-    if (block.size != 0)
-        memcpy(at, block.data, block.size);
-    at[block.size] = SSTABLE_COMPRESSION_NONE;
-    uint32_t crc = sstable_block_crc(writer->options.file_id, offset, at, block.size + 1);
-    fixed32_encode(at + block.size + 1, crc32c_mask(crc));
-    out->size += block.size + SSTABLE_BLOCK_TRAILER_BYTES;
-    *ret_handle = (struct block_handle){.offset = offset, .size = block.size};
+    size_t size = 0;
+    status = compress_block(&writer->compressor, compression, block, at, &size);
+    if (status != VARVE_OK)
+        return status;
+    if (size == 0) {
+        compression = COMPRESSION_NONE;
+        size = block.size;
+        if (size != 0)
+            memcpy(at, block.data, size);
+    }
+    at[size] = (uint8_t)compression;
+    uint32_t crc = sstable_block_crc(writer->options.file_id, offset, at, size + 1);
+    fixed32_encode(at + size + 1, crc32c_mask(crc));
+    out->size += size + SSTABLE_BLOCK_TRAILER_BYTES;
+    *ret_handle = (struct block_handle){.offset = offset, .size = size};
     return out->size >= WRITE_BYTES ? out_write(writer) : VARVE_OK;
 }
 
@@ -113,7 +123,7 @@ static enum varve_status data_block_end(struct sstable_writer *writer)
     enum varve_status status = block_builder_finish(&writer->data, &block);
     if (status != VARVE_OK)
         return status;
-    status = block_store(writer, block, &writer->pending);
+    status = block_store(writer, block, writer->options.compression, &writer->pending);
     if (status != VARVE_OK)
         return status;
     struct buf key = writer->pending_key; /* swapped, not copied */
@@ -275,7 +285,7 @@ static enum varve_status filter_store(struct sstable_writer *writer,
                              writer->hashes.size / sizeof(uint64_t),
                              writer->options.bloom_bits_per_key, &filter);
     if (status == VARVE_OK)
-        status = block_store(writer, buf_slice(&filter), ret_handle);
+        status = block_store(writer, buf_slice(&filter), COMPRESSION_NONE, ret_handle);
     buf_deinit(&filter);
     return status;
 }
@@ -286,7 +296,7 @@ static enum varve_status properties_store(struct sstable_writer *writer,
     struct buf properties = {0};
     enum varve_status status = sstable_properties_encode(&writer->properties, &properties);
     if (status == VARVE_OK)
-        status = block_store(writer, buf_slice(&properties), ret_handle);
+        status = block_store(writer, buf_slice(&properties), COMPRESSION_NONE, ret_handle);
     buf_deinit(&properties);
     return status;
 }
@@ -302,7 +312,7 @@ static enum varve_status meta_store(struct sstable_writer *writer)
     status = block_builder_finish(&writer->index, &index);
     if (status != VARVE_OK)
         return status;
-    status = block_store(writer, index, &footer.index);
+    status = block_store(writer, index, COMPRESSION_NONE, &footer.index);
     if (status != VARVE_OK)
         return status;
     status = properties_store(writer, &footer.properties);

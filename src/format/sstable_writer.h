@@ -4,6 +4,7 @@
 #ifndef FORMAT_SSTABLE_WRITER_H
 #define FORMAT_SSTABLE_WRITER_H
 
+#include "format/compress.h"
 #include "format/sstable.h"
 #include "os/env.h"
 
@@ -13,7 +14,8 @@ struct sstable_writer_options {
     uint64_t file_id;
     size_t block_bytes;
     size_t restart_interval;
-    size_t bloom_bits_per_key; /* 0: an empty filter block */
+    size_t bloom_bits_per_key;    /* 0: an empty filter block */
+    enum compression compression; /* of data blocks, where it saves an eighth */
     uint64_t time_min_ms, time_max_ms;
 };
 

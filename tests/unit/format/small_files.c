@@ -48,12 +48,13 @@ void small_wal_make(const char *path, struct small_wal *ret_wal)
     buf_deinit(&batch);
 }
 
-void small_table_make(const char *path, uint64_t *ret_file_bytes)
+void small_table_make(const char *path, enum compression compression, uint64_t *ret_file_bytes)
 {
     const struct sstable_writer_options options = {.file_id = SMALL_TABLE_ID,
                                                    .block_bytes = 256,
                                                    .restart_interval = 4,
                                                    .bloom_bits_per_key = 10,
+                                                   .compression = compression,
                                                    .time_min_ms = 10,
                                                    .time_max_ms = 20};
     struct sstable_writer *writer = NULL;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "format/compress.h"
 
 #define SMALL_WAL_FRAMES 25u
 #define SMALL_WAL_SEGMENT 7u
@@ -28,8 +29,9 @@ struct small_wal {
 /* Frames of 0 to 3 batches, some after a sync. The sequences are given out without a gap. */
 void small_wal_make(const char *path, struct small_wal *ret_wal);
 
-/* Several data blocks, a filter, deletions, several versions of some keys. */
-void small_table_make(const char *path, uint64_t *ret_file_bytes);
+/* Several data blocks, most of them compressed unless it is NONE, a filter, deletions, several
+ * versions of some keys. */
+void small_table_make(const char *path, enum compression compression, uint64_t *ret_file_bytes);
 
 /* Edits with every kind of field; where each record begins, and where the last one ends. */
 void small_manifest_make(const char *path, uint64_t ret_offsets[SMALL_MANIFEST_EDITS + 1]);

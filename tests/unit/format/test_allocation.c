@@ -2,11 +2,14 @@
  * Out of memory, everywhere: each allocation of a round of writing and reading fails in turn. It is
  * told as NO_MEMORY, nothing crashes, and no block and no file stays behind.
  *
- * The allocator is replaced by the linker (--wrap), for what is linked from our own libraries.
+ * The allocator is replaced by the linker (--wrap), for what is linked from our own libraries. zstd
+ * allocates within itself, so its calls are made to fail as if they had found no memory.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zstd.h>
+#include <zstd_errors.h>
 
 #include "format/manifest_log.h"
 #include "format/sstable_reader.h"
@@ -32,6 +35,19 @@ void *__wrap_realloc(void *memory, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
 char *__wrap_strdup(const char *text);
 void __wrap_free(void *memory);
+
+ZSTD_CCtx *__real_ZSTD_createCCtx(void);
+ZSTD_DCtx *__real_ZSTD_createDCtx(void);
+size_t __real_ZSTD_compressCCtx(ZSTD_CCtx *context, void *to, size_t room, const void *from,
+                                size_t size, int level);
+size_t __real_ZSTD_decompressDCtx(ZSTD_DCtx *context, void *to, size_t room, const void *from,
+                                  size_t size);
+ZSTD_CCtx *__wrap_ZSTD_createCCtx(void);
+ZSTD_DCtx *__wrap_ZSTD_createDCtx(void);
+size_t __wrap_ZSTD_compressCCtx(ZSTD_CCtx *context, void *to, size_t room, const void *from,
+                                size_t size, int level);
+size_t __wrap_ZSTD_decompressDCtx(ZSTD_DCtx *context, void *to, size_t room, const void *from,
+                                  size_t size);
 
 static bool refuse(void)
 {
@@ -77,6 +93,32 @@ void __wrap_free(void *memory)
 {
     blocks -= counting && memory != NULL;
     __real_free(memory);
+}
+
+ZSTD_CCtx *__wrap_ZSTD_createCCtx(void)
+{
+    return refuse() ? NULL : __real_ZSTD_createCCtx();
+}
+
+ZSTD_DCtx *__wrap_ZSTD_createDCtx(void)
+{
+    return refuse() ? NULL : __real_ZSTD_createDCtx();
+}
+
+size_t __wrap_ZSTD_compressCCtx(ZSTD_CCtx *context, void *to, size_t room, const void *from,
+                                size_t size, int level)
+{
+    if (refuse())
+        return (size_t)-ZSTD_error_memory_allocation;
+    return __real_ZSTD_compressCCtx(context, to, room, from, size, level);
+}
+
+size_t __wrap_ZSTD_decompressDCtx(ZSTD_DCtx *context, void *to, size_t room, const void *from,
+                                  size_t size)
+{
+    if (refuse())
+        return (size_t)-ZSTD_error_memory_allocation;
+    return __real_ZSTD_decompressDCtx(context, to, room, from, size);
 }
 
 /* Runs `round` with its first, second, ... allocation failing, until it gets through. */
@@ -139,10 +181,14 @@ static enum varve_status wal_round(const struct tmpdir *dir)
     return status;
 }
 
-static enum varve_status table_write(const char *path, uint64_t *ret_file_bytes)
+static enum varve_status table_write(const char *path, enum compression compression,
+                                     uint64_t *ret_file_bytes)
 {
-    const struct sstable_writer_options options = {
-        .file_id = 1, .block_bytes = 300, .restart_interval = 4, .bloom_bits_per_key = 10};
+    const struct sstable_writer_options options = {.file_id = 1,
+                                                   .block_bytes = 300,
+                                                   .restart_interval = 4,
+                                                   .bloom_bits_per_key = 10,
+                                                   .compression = compression};
     struct sstable_writer *writer = NULL;
     struct sstable_properties properties = {0};
     uint8_t key[20] = {0};
@@ -159,7 +205,7 @@ static enum varve_status table_write(const char *path, uint64_t *ret_file_bytes)
     return status;
 }
 
-static enum varve_status table_round(const struct tmpdir *dir)
+static enum varve_status table_pass(const struct tmpdir *dir, enum compression compression)
 {
     const char *path = tmpdir_path(dir, "000001.sst");
     uint64_t file_bytes = 0;
@@ -167,7 +213,7 @@ static enum varve_status table_round(const struct tmpdir *dir)
     struct sstable_reader *reader = NULL;
     struct entry_iterator *it = NULL;
     support_fetcher_init(&fetcher);
-    enum varve_status status = table_write(path, &file_bytes);
+    enum varve_status status = table_write(path, compression, &file_bytes);
     if (status == VARVE_OK)
         status = sstable_reader_open(env_posix(), path, 1, file_bytes, &reader, NULL);
     if (status == VARVE_OK)
@@ -180,6 +226,21 @@ static enum varve_status table_round(const struct tmpdir *dir)
     entry_iterator_free(it);
     sstable_reader_free(reader);
     return status;
+}
+
+static enum varve_status table_round(const struct tmpdir *dir)
+{
+    return table_pass(dir, COMPRESSION_NONE);
+}
+
+static enum varve_status lz4_table_round(const struct tmpdir *dir)
+{
+    return table_pass(dir, COMPRESSION_LZ4);
+}
+
+static enum varve_status zstd_table_round(const struct tmpdir *dir)
+{
+    return table_pass(dir, COMPRESSION_ZSTD);
 }
 
 static enum varve_status edit_drop(void *context, const struct manifest_edit *edit)
@@ -224,6 +285,8 @@ END_TEST
 START_TEST(table_memory)
 {
     each_allocation(table_round);
+    each_allocation(lz4_table_round);
+    each_allocation(zstd_table_round);
 }
 END_TEST
 

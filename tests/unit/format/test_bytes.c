@@ -247,13 +247,14 @@ static enum varve_status table_content(const char *path, uint64_t file_bytes, st
     return status;
 }
 
-START_TEST(table_bytes_and_cuts)
+/* Gives the table's size. */
+static uint64_t table_bytes_and_cuts(enum compression compression)
 {
     struct file f;
     uint64_t file_bytes = 0;
     struct buf right = {0}, got = {0};
     file_init(&f, "000042.sst");
-    small_table_make(f.path, &file_bytes);
+    small_table_make(f.path, compression, &file_bytes);
     file_made(&f);
     ck_ok(table_content(f.path, file_bytes, &right));
     for (size_t at = 0; at < f.original.size; at++) {
@@ -274,6 +275,24 @@ START_TEST(table_bytes_and_cuts)
     buf_deinit(&right);
     buf_deinit(&got);
     file_deinit(&f);
+    return file_bytes;
+}
+
+START_TEST(plain_table)
+{
+    (void)table_bytes_and_cuts(COMPRESSION_NONE);
+}
+END_TEST
+
+START_TEST(compressed_tables)
+{
+    struct tmpdir dir;
+    uint64_t plain_bytes = 0;
+    tmpdir_make(&dir);
+    small_table_make(tmpdir_path(&dir, "plain"), COMPRESSION_NONE, &plain_bytes);
+    tmpdir_remove(&dir);
+    ck_assert_uint_lt(table_bytes_and_cuts(COMPRESSION_LZ4), plain_bytes);
+    ck_assert_uint_lt(table_bytes_and_cuts(COMPRESSION_ZSTD), plain_bytes);
 }
 END_TEST
 
@@ -390,7 +409,8 @@ int main(void)
     const struct test_entry tests[] = {
         {"log_bytes", log_bytes},
         {"log_cuts", log_cuts},
-        {"table_bytes_and_cuts", table_bytes_and_cuts},
+        {"plain_table", plain_table},
+        {"compressed_tables", compressed_tables},
         {"manifest_bytes_and_cuts", manifest_bytes_and_cuts},
         {"current_bytes_and_cuts", current_bytes_and_cuts},
     };

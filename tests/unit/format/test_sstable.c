@@ -77,12 +77,14 @@ static void entries_make(struct fixture *f, size_t count, unsigned versions_max,
     }
 }
 
-static enum varve_status table_write(struct fixture *f, size_t block_bytes, size_t bloom_bits)
+static enum varve_status table_write_compressed(struct fixture *f, size_t block_bytes,
+                                                size_t bloom_bits, enum compression compression)
 {
     const struct sstable_writer_options options = {.file_id = FILE_ID,
                                                    .block_bytes = block_bytes,
                                                    .restart_interval = 16,
                                                    .bloom_bits_per_key = bloom_bits,
+                                                   .compression = compression,
                                                    .time_min_ms = 5,
                                                    .time_max_ms = 6};
     struct sstable_writer *writer = NULL;
@@ -98,6 +100,11 @@ static enum varve_status table_write(struct fixture *f, size_t block_bytes, size
     }
     sstable_writer_free(writer);
     return status;
+}
+
+static enum varve_status table_write(struct fixture *f, size_t block_bytes, size_t bloom_bits)
+{
+    return table_write_compressed(f, block_bytes, bloom_bits, COMPRESSION_NONE);
 }
 
 static void table_open(struct fixture *f)
@@ -235,6 +242,30 @@ START_TEST(against_an_array)
 }
 END_TEST
 
+/* Values of one byte over and over in the first half, random ones in the second. */
+START_TEST(compressed)
+{
+    static const enum compression kinds[] = {COMPRESSION_NONE, COMPRESSION_LZ4, COMPRESSION_ZSTD};
+    uint64_t bytes[3] = {0};
+    for (size_t k = 0; k < 3; k++) {
+        struct fixture f;
+        fixture_init(&f);
+        entries_make(&f, 2000, 3, 8);
+        for (size_t i = 0; i < 1000; i++) {
+            if (f.values[i].size != 0)
+                memset(f.values[i].data, 'v', f.values[i].size);
+        }
+        ck_ok(table_write_compressed(&f, 1000, 10, kinds[k]));
+        bytes[k] = f.file_bytes;
+        table_open(&f);
+        check_table(&f, k);
+        fixture_deinit(&f);
+    }
+    ck_assert_uint_lt(bytes[1], bytes[0] / 5 * 4);
+    ck_assert_uint_lt(bytes[2], bytes[0] / 5 * 4);
+}
+END_TEST
+
 START_TEST(properties_tell)
 {
     struct fixture f;
@@ -339,7 +370,7 @@ static struct block_handle block_store(struct buf *file, struct varve_slice bloc
 {
     struct block_handle handle = {.offset = file->size, .size = block.size};
     ck_ok(buf_append_slice(file, block));
-    ck_ok(buf_append_byte(file, SSTABLE_COMPRESSION_NONE));
+    ck_ok(buf_append_byte(file, COMPRESSION_NONE));
     uint32_t crc =
         sstable_block_crc(FILE_ID, handle.offset, file->data + handle.offset, block.size + 1);
     ck_ok(buf_append_fixed32(file, crc32c_mask(crc)));
@@ -458,6 +489,54 @@ START_TEST(newer_version)
     ck_status(sstable_reader_open(f.env, f.path, FILE_ID, f.file_bytes, &reader, NULL),
               VARVE_UNSUPPORTED);
     buf_deinit(&content);
+    fixture_deinit(&f);
+}
+END_TEST
+
+/* The compression behind a block, and a crc that fits it. */
+static void compression_set(struct fixture *f, struct block_handle handle, uint8_t compression)
+{
+    struct buf content = {0};
+    support_file_read(f->path, &content);
+    uint8_t *block = content.data + handle.offset;
+    block[handle.size] = compression;
+    uint32_t crc = sstable_block_crc(FILE_ID, handle.offset, block, handle.size + 1);
+    fixed32_encode(block + handle.size + 1, crc32c_mask(crc));
+    support_file_write(f->path, buf_slice(&content));
+    buf_deinit(&content);
+}
+
+START_TEST(compression_of_another_build)
+{
+    struct fixture f;
+    fixture_init(&f);
+    entries_make(&f, 50, 1, 3);
+    ck_ok(table_write(&f, SIZE_MAX, 10)); /* one block */
+    struct buf content = {0};
+    struct sstable_footer footer = {0};
+    support_file_read(f.path, &content);
+    ck_ok(sstable_footer_decode(content.data + content.size - SSTABLE_FOOTER_BYTES, content.size,
+                                &footer));
+    buf_deinit(&content);
+    const struct block_handle data = {.offset = 0,
+                                      .size = footer.filter.offset - SSTABLE_BLOCK_TRAILER_BYTES};
+    uint8_t *block = NULL;
+    size_t size = 0;
+    table_open(&f);
+    ck_ok(sstable_reader_read_block(f.reader, data, &block, &size));
+    free(block);
+    compression_set(&f, data, COMPRESSION_ZSTD + 1);
+    ck_status(sstable_reader_read_block(f.reader, data, &block, &size), VARVE_UNSUPPORTED);
+    compression_set(&f, data, COMPRESSION_LZ4); /* which it is not */
+    ck_status(sstable_reader_read_block(f.reader, data, &block, &size), VARVE_CORRUPT);
+    const struct block_handle parts[] = {footer.filter, footer.index, footer.properties};
+    for (size_t i = 0; i < 3; i++) {
+        struct sstable_reader *reader = NULL;
+        compression_set(&f, parts[i], COMPRESSION_LZ4);
+        ck_status(sstable_reader_open(f.env, f.path, FILE_ID, f.file_bytes, &reader, NULL),
+                  VARVE_UNSUPPORTED);
+        compression_set(&f, parts[i], COMPRESSION_NONE);
+    }
     fixture_deinit(&f);
 }
 END_TEST
@@ -600,12 +679,14 @@ int main(void)
 {
     const struct test_entry tests[] = {
         {"against_an_array", against_an_array},
+        {"compressed", compressed},
         {"properties_tell", properties_tell},
         {"filter_keeps_blocks_unread", filter_keeps_blocks_unread},
         {"separators", separators},
         {"get_between_blocks", get_between_blocks},
         {"not_the_table_of_the_manifest", not_the_table_of_the_manifest},
         {"newer_version", newer_version},
+        {"compression_of_another_build", compression_of_another_build},
         {"block_at_another_place", block_at_another_place},
         {"properties_decode_refuses", properties_decode_refuses},
         {"writer_failures_are_told", writer_failures_are_told},
