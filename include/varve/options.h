@@ -34,6 +34,12 @@ enum varve_compaction {
     VARVE_COMPACTION_LEVELED, /* one run a level, each level_multiplier times the one above */
 };
 
+enum varve_compression {
+    VARVE_COMPRESSION_NONE,
+    VARVE_COMPRESSION_LZ4,
+    VARVE_COMPRESSION_ZSTD, /* smaller, and several times slower */
+};
+
 enum varve_log_level { VARVE_LOG_ERROR, VARVE_LOG_WARNING, VARVE_LOG_INFO, VARVE_LOG_DEBUG };
 
 /* Called from any thread, also from several at once; must not call back into the store.
@@ -57,10 +63,14 @@ struct varve_options {
 
     size_t block_bytes;            /* data block target, 1 KiB to 1 MiB; default 4 KiB */
     size_t block_restart_interval; /* keys per restart point, 1 to 256; default 16 */
-    size_t bloom_bits_per_key;     /* 0 (none) to 32; default 10 */
+    size_t bloom_bits_per_key;     /* at least, 0 (none) to 32; default 10 */
     size_t table_bytes;            /* output table target, 64 KiB to 4 GiB; default 64 MiB */
     size_t block_cache_bytes;      /* data, index and filter blocks; default 256 MiB */
     size_t open_tables_max;        /* tables kept open, 16 to 100,000; default 1,000 */
+
+    /* Of data blocks, kept where it saves an eighth. */
+    enum varve_compression compression;        /* levels above the last one; default none */
+    enum varve_compression compression_bottom; /* the last level; default lz4 */
 
     enum varve_compaction compaction;
     size_t level0_trigger; /* runs of level 0 or of a tier that start a merge, 2 to 64; default 4 */

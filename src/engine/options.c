@@ -36,6 +36,8 @@ void varve_options_init(struct varve_options *options)
     *options = (struct varve_options){.create_if_missing = true,
                                       .sync_writes = true,
                                       .recovery_mode = VARVE_RECOVERY_TAIL,
+                                      .compression = VARVE_COMPRESSION_NONE,
+                                      .compression_bottom = VARVE_COMPRESSION_LZ4,
 #define OPTION_DEFAULT(name, standard, least, most) .name = (standard),
                                       OPTION_SIZES(OPTION_DEFAULT)
 #undef OPTION_DEFAULT
@@ -49,6 +51,19 @@ static enum varve_status size_check(const char *name, size_t value, size_t least
         return VARVE_OK;
     return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
                      "option %s is %zu; it takes %zu to %zu", name, value, least, most);
+}
+
+static enum varve_status compression_check(const char *name, enum varve_compression value,
+                                           struct varve_error *ret_error)
+{
+    switch (value) {
+    case VARVE_COMPRESSION_NONE:
+    case VARVE_COMPRESSION_LZ4:
+    case VARVE_COMPRESSION_ZSTD:
+        return VARVE_OK;
+    }
+    return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                     "option %s has the unknown value %d", name, (int)value);
 }
 
 enum varve_status varve_options_check(const struct varve_options *options,
@@ -65,6 +80,11 @@ enum varve_status varve_options_check(const struct varve_options *options,
         return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
                          "option level0_stop is %zu; it takes more than level0_trigger (%zu)",
                          options->level0_stop, options->level0_trigger);
+    status = compression_check("compression", options->compression, ret_error);
+    if (status == VARVE_OK)
+        status = compression_check("compression_bottom", options->compression_bottom, ret_error);
+    if (status != VARVE_OK)
+        return status;
     if (options->compaction != VARVE_COMPACTION_TIERED &&
         options->compaction != VARVE_COMPACTION_LEVELED)
         return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,

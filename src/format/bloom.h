@@ -18,9 +18,11 @@
 #include "base/buf.h"
 
 #define BLOOM_LINE_BYTES 64u
+#define BLOOM_BITS_PER_KEY_MAX 32u
 
 /* Appends a filter over `count` hashes (base/hash.h, of user keys; repeated ones are fine).
- * bits_per_key 1 to 32. VARVE_NO_MEMORY, VARVE_TOO_LARGE (over 2^32 - 1 lines). */
+ * bits_per_key 1 to BLOOM_BITS_PER_KEY_MAX. VARVE_NO_MEMORY, VARVE_TOO_LARGE (over 2^32 - 1 lines).
+ */
 MUST_CHECK enum varve_status bloom_build(const uint64_t *hashes, size_t count, size_t bits_per_key,
                                          struct buf *out);
 /* True when the bytes have the shape of a filter. */

@@ -131,6 +131,8 @@ static void options_pick(struct walk *walk, struct varve_options *options)
     options->block_bytes = 1024u << prng_below(prng, 4);
     options->block_restart_interval = prng_between(prng, 1, 32);
     options->bloom_bits_per_key = prng_below(prng, 13);
+    options->compression = (enum varve_compression)prng_below(prng, 3);
+    options->compression_bottom = (enum varve_compression)prng_below(prng, 3);
     options->table_bytes = prng_between(prng, 64 << 10, 128 << 10);
     options->block_cache_bytes = 1 << 20;
     options->open_tables_max = 16;
