@@ -167,6 +167,46 @@ START_TEST(test_without_a_live_segment)
 }
 END_TEST
 
+/* Writes, flushes and merges until none of the tables of before is in the version. */
+static void replace_all_tables(void *context)
+{
+    struct fixture *f = context;
+    fill(f, 200);
+    ck_assert_int_eq(varve_compact(f->db, true), VARVE_OK);
+}
+
+START_TEST(test_tables_stay_until_they_are_linked)
+{
+    struct fixture f;
+    struct model then = {0};
+    uint64_t revision = 0;
+    fixture_init(&f);
+    fill_everywhere(&f);
+    model_clone(&f.model, &then);
+    unsigned before = copy_count_files(f.env, RIG_STORE, ".sst");
+    const struct fault_rule rule = {.operations = FAULT_LINK,
+                                    .pattern = "*.sst",
+                                    .at = 1,
+                                    .status = VARVE_OK,
+                                    .hook = replace_all_tables,
+                                    .context = &f};
+    fault_env_set_rule(f.fault, &rule);
+    ck_assert_int_eq(varve_checkpoint(f.db, COPY, &revision), VARVE_OK);
+    ck_assert_uint_eq(fault_env_chosen(f.fault), 1);
+    fault_env_set_rule(f.fault, NULL);
+    ck_assert_uint_eq(copy_count_files(f.env, COPY, ".sst"), before);
+    ck_assert_uint_lt(revision, f.revision);
+    copy_expect(f.env, COPY, &then, revision);
+    /* They go from the store when the checkpoint has them. */
+    struct varve_stats stats;
+    varve_stats_read(f.db, &stats);
+    ck_assert_uint_eq(copy_count_files(f.env, RIG_STORE, ".sst"), stats.tables);
+    rig_expect_model(f.db, NULL, &f.model, true);
+    model_deinit(&then);
+    fixture_deinit(&f);
+}
+END_TEST
+
 START_TEST(test_outlives_the_recycling_of_the_source)
 {
     struct fixture f;
@@ -483,6 +523,7 @@ int main(void)
     tcase_add_test(tests, test_holds_what_the_store_holds);
     tcase_add_test(tests, test_of_an_empty_store);
     tcase_add_test(tests, test_without_a_live_segment);
+    tcase_add_test(tests, test_tables_stay_until_they_are_linked);
     tcase_add_test(tests, test_outlives_the_recycling_of_the_source);
     tcase_add_test(tests, test_verifying_tells_a_crash_from_damage);
     tcase_add_test(tests, test_refuses_a_name_that_is_taken);
