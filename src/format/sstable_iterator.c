@@ -1,6 +1,7 @@
 /*
- * A pass over a table is a pass over its index, and over the data block that the index stands on.
- * One block is pinned at a time; a seek that ends in the same block does not fetch it again.
+ * A pass over a table is a pass over its blocks, by their numbers in the index, and over the
+ * entries of the block where it stands. One block is pinned at a time; a seek that ends in the same
+ * block does not fetch it again.
  */
 #include <stdlib.h>
 
@@ -11,10 +12,10 @@ struct sstable_iterator {
     struct sstable_reader *reader;
     struct block_fetcher *fetcher;
     bool fill;
-    bool pinned;
-    uint64_t pinned_offset;
+    const struct sstable_index *index;
+    size_t pinned_at; /* the block's number; index->count: none */
     struct block_ref pin;
-    struct block_iterator index, data;
+    struct block_iterator data;
 };
 
 static struct sstable_iterator *of(struct entry_iterator *it)
@@ -24,10 +25,8 @@ static struct sstable_iterator *of(struct entry_iterator *it)
 
 static void block_drop(struct sstable_iterator *it)
 {
-    if (it->pinned)
-        it->fetcher->release(it->fetcher, &it->pin);
-    it->pinned = false;
-    it->pin = (struct block_ref){0};
+    it->fetcher->release(it->fetcher, &it->pin);
+    it->pinned_at = it->index->count;
 }
 
 /* Stands on nothing: at an end, or failed. */
@@ -38,29 +37,23 @@ static void stop(struct sstable_iterator *it, enum varve_status status)
     it->base.status = status;
 }
 
-/* Pins the block that the index stands on; false when there is none (stopped). */
-static bool block_enter(struct sstable_iterator *it)
+/* Pins block `at`; false when there is none of that number, or it is damaged (stopped). */
+static bool block_enter(struct sstable_iterator *it, size_t at)
 {
-    struct block_handle handle = {0};
-    if (!it->index.base.valid) {
-        stop(it, it->index.base.status);
+    if (at >= it->index->count) {
+        stop(it, VARVE_OK);
         return false;
     }
-    if (!block_handle_decode(it->index.base.value, &handle)) {
-        stop(it, status_raise(VARVE_CORRUPT));
-        return false;
-    }
-    if (it->pinned && it->pinned_offset == handle.offset)
+    if (it->pinned_at == at)
         return true;
     block_drop(it);
-    enum varve_status status =
-        it->fetcher->fetch(it->fetcher, it->reader, handle, it->fill, &it->pin);
+    enum varve_status status = it->fetcher->fetch(
+        it->fetcher, it->reader, sstable_index_handle(it->index, at), it->fill, &it->pin);
     if (status != VARVE_OK) {
         stop(it, status);
         return false;
     }
-    it->pinned = true;
-    it->pinned_offset = handle.offset;
+    it->pinned_at = at;
     status = block_iterator_init(&it->data, it->pin.data);
     if (status != VARVE_OK) {
         stop(it, status);
@@ -89,17 +82,17 @@ static inline bool entry_show(struct sstable_iterator *it)
     return true;
 }
 
-static void go_first_of_block(struct sstable_iterator *it)
+static void go_first_of_block(struct sstable_iterator *it, size_t at)
 {
-    if (!block_enter(it))
+    if (!block_enter(it, at))
         return;
     block_iterator_seek_first(&it->data);
     (void)entry_show(it); /* a block has an entry or is damaged */
 }
 
-static void go_last_of_block(struct sstable_iterator *it)
+static void go_last_of_block(struct sstable_iterator *it, size_t at)
 {
-    if (!block_enter(it))
+    if (!block_enter(it, at))
         return;
     block_iterator_seek_last(&it->data);
     (void)entry_show(it);
@@ -107,33 +100,24 @@ static void go_last_of_block(struct sstable_iterator *it)
 
 static void seek_first(struct entry_iterator *base)
 {
-    struct sstable_iterator *it = of(base);
-    block_iterator_seek_first(&it->index);
-    go_first_of_block(it);
+    go_first_of_block(of(base), 0);
 }
 
 static void seek_last(struct entry_iterator *base)
 {
     struct sstable_iterator *it = of(base);
-    block_iterator_seek_last(&it->index);
-    go_last_of_block(it);
-}
-
-static void next_block(struct sstable_iterator *it)
-{
-    block_iterator_next(&it->index);
-    go_first_of_block(it);
+    go_last_of_block(it, it->index->count - 1);
 }
 
 static void seek(struct entry_iterator *base, struct varve_slice internal_key)
 {
     struct sstable_iterator *it = of(base);
-    block_iterator_seek(&it->index, internal_key);
-    if (!block_enter(it))
+    const size_t at = sstable_index_find(it->index, internal_key);
+    if (!block_enter(it, at))
         return;
     block_iterator_seek(&it->data, internal_key);
     if (!entry_show(it))
-        next_block(it); /* the target lies between the block's last key and its separator */
+        go_first_of_block(it, at + 1); /* the target lies between its last key and its separator */
 }
 
 static void next(struct entry_iterator *base)
@@ -142,7 +126,7 @@ static void next(struct entry_iterator *base)
     struct sstable_iterator *it = of(base);
     block_iterator_next(&it->data);
     if (!entry_show(it))
-        next_block(it);
+        go_first_of_block(it, it->pinned_at + 1);
 }
 
 static void prev(struct entry_iterator *base)
@@ -152,15 +136,16 @@ static void prev(struct entry_iterator *base)
     block_iterator_prev(&it->data);
     if (entry_show(it))
         return;
-    block_iterator_prev(&it->index);
-    go_last_of_block(it);
+    if (it->pinned_at == 0)
+        stop(it, VARVE_OK);
+    else
+        go_last_of_block(it, it->pinned_at - 1);
 }
 
 static void iterator_free(struct entry_iterator *base)
 {
     struct sstable_iterator *it = of(base);
     block_drop(it);
-    block_iterator_deinit(&it->index);
     block_iterator_deinit(&it->data);
     free(it);
 }
@@ -184,11 +169,8 @@ enum varve_status sstable_iterator_new(struct sstable_reader *reader, struct blo
     it->reader = reader;
     it->fetcher = fetcher;
     it->fill = fill;
-    enum varve_status status = block_iterator_init(&it->index, sstable_reader_index(reader));
-    if (status != VARVE_OK) {
-        iterator_free(&it->base);
-        return status;
-    }
+    it->index = sstable_reader_index(reader);
+    it->pinned_at = it->index->count;
     *ret_iterator = &it->base;
     return VARVE_OK;
 }

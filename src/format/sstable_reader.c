@@ -1,6 +1,6 @@
 /*
  * At open everything but the data blocks is read and checked as a whole: footer, properties, filter
- * and index, whose handles must tile the data part without a gap. A data block is checked by its
+ * and index. A data block is checked by its
  * crc each time it is read; the crc is bound to the table and to the place, so what passes is what
  * the writer put there. The index and the filter stay in memory, the filter on a cache line's
  * boundary.
@@ -21,8 +21,9 @@ struct sstable_reader {
     uint64_t file_bytes;
     uint64_t data_end; /* of the data blocks */
     struct sstable_properties properties;
-    uint8_t *index_memory, *filter_memory;
-    struct varve_slice index, filter;
+    struct sstable_index index;
+    uint8_t *filter_memory;
+    struct varve_slice filter;
 };
 
 /* Reads a stored block, trailer included, into `ret_data` of handle.size + trailer bytes, and
@@ -165,65 +166,16 @@ static enum varve_status filter_read(struct sstable_reader *reader, struct block
     return VARVE_OK;
 }
 
-/* What the walk over the index has seen so far. */
-struct index_walk {
-    uint64_t blocks;
-    uint64_t end; /* of the last data block */
-    struct buf last_key;
-};
-
-static enum varve_status index_walk_entry(struct index_walk *walk, struct varve_slice key,
-                                          struct varve_slice value)
-{
-    struct block_handle handle = {0};
-    if (!block_handle_decode(value, &handle) || handle.offset != walk->end ||
-        !handle_fits(handle, UINT64_MAX) || handle.size == 0)
-        return status_raise(VARVE_CORRUPT);
-    if (walk->blocks != 0 && entry_key_compare(buf_slice(&walk->last_key), key) >= 0)
-        return status_raise(VARVE_CORRUPT);
-    walk->end += handle.size + SSTABLE_BLOCK_TRAILER_BYTES;
-    walk->blocks++;
-    return buf_assign(&walk->last_key, key);
-}
-
-/* Keys grow, from no less than the smallest key to no less than the largest; handles tile the data
- * part. */
-static enum varve_status index_check(const struct sstable_reader *reader)
-{
-    const struct sstable_properties *properties = &reader->properties;
-    struct index_walk walk = {0};
-    struct block_iterator it = {0};
-    enum varve_status status = block_iterator_init(&it, reader->index);
-    if (status != VARVE_OK)
-        goto out;
-    for (block_iterator_seek_first(&it); it.base.valid; block_iterator_next(&it)) {
-        if (walk.blocks == 0 &&
-            entry_key_compare(it.base.key, buf_slice(&properties->smallest)) < 0)
-            status = status_raise(VARVE_CORRUPT);
-        else
-            status = index_walk_entry(&walk, it.base.key, it.base.value);
-        if (status != VARVE_OK)
-            goto out;
-    }
-    status = it.base.status;
-    if (status != VARVE_OK)
-        goto out;
-    if (walk.blocks != properties->data_block_count || walk.end != reader->data_end ||
-        entry_key_compare(buf_slice(&walk.last_key), buf_slice(&properties->largest)) < 0)
-        status = status_raise(VARVE_CORRUPT);
-out:
-    block_iterator_deinit(&it);
-    buf_deinit(&walk.last_key);
-    return status;
-}
-
 static enum varve_status index_read(struct sstable_reader *reader, struct block_handle handle)
 {
-    enum varve_status status = part_read(reader, handle, 0, &reader->index_memory);
+    uint8_t *block = NULL;
+    enum varve_status status = part_read(reader, handle, 0, &block);
     if (status != VARVE_OK)
         return status;
-    reader->index = varve_slice(reader->index_memory, (size_t)handle.size);
-    return index_check(reader);
+    status = sstable_index_init(&reader->index, varve_slice(block, (size_t)handle.size),
+                                &reader->properties, reader->data_end);
+    free(block);
+    return status;
 }
 
 static enum varve_status part_failed(const struct sstable_reader *reader, enum varve_status status,
@@ -289,7 +241,7 @@ void sstable_reader_free(struct sstable_reader *reader)
     if (reader->file != NULL)
         (void)env_file_close(reader->file); /* only read from */
     sstable_properties_deinit(&reader->properties);
-    free(reader->index_memory);
+    sstable_index_deinit(&reader->index);
     free(reader->filter_memory);
     free(reader->path);
     free(reader);
@@ -312,14 +264,14 @@ const char *sstable_reader_path(const struct sstable_reader *reader)
 
 size_t sstable_reader_memory_bytes(const struct sstable_reader *reader)
 {
-    return sizeof *reader + strlen(reader->path) + 1 + reader->index.size + reader->filter.size +
-           2 * SSTABLE_BLOCK_TRAILER_BYTES + reader->properties.smallest.capacity +
-           reader->properties.largest.capacity;
+    return sizeof *reader + strlen(reader->path) + 1 + sstable_index_memory_bytes(&reader->index) +
+           reader->filter.size + SSTABLE_BLOCK_TRAILER_BYTES +
+           reader->properties.smallest.capacity + reader->properties.largest.capacity;
 }
 
-struct varve_slice sstable_reader_index(const struct sstable_reader *reader)
+const struct sstable_index *sstable_reader_index(const struct sstable_reader *reader)
 {
-    return reader->index;
+    return &reader->index;
 }
 
 bool sstable_reader_has_filter(const struct sstable_reader *reader)
@@ -353,18 +305,16 @@ static enum varve_status found_take(const struct block_iterator *data, struct va
     return VARVE_OK;
 }
 
-/* Looks for the target in the block that the index pass stands on. *ret_behind: all of the block
- * lies before the target. The block is pinned only on OK. */
+/* Looks for the target in block `at`. *ret_behind: all of the block lies before the target. The
+ * block is pinned only on OK. */
 static enum varve_status block_get(struct sstable_reader *reader, struct block_fetcher *fetcher,
-                                   const struct block_iterator *index, struct varve_slice target,
-                                   bool fill, bool *ret_behind, uint64_t *ret_tag,
+                                   size_t at, struct varve_slice target, bool fill,
+                                   bool *ret_behind, uint64_t *ret_tag,
                                    struct varve_slice *ret_value, struct block_ref *ret_pin)
 {
-    struct block_handle handle = {0};
-    if (!block_handle_decode(index->base.value, &handle))
-        return status_raise(VARVE_CORRUPT);
     struct block_ref pin = {0};
-    enum varve_status status = fetcher->fetch(fetcher, reader, handle, fill, &pin);
+    enum varve_status status =
+        fetcher->fetch(fetcher, reader, sstable_index_handle(&reader->index, at), fill, &pin);
     if (status != VARVE_OK)
         return status;
     uint8_t key_room[BLOCK_KEY_ROOM_BYTES];
@@ -387,25 +337,20 @@ enum varve_status sstable_reader_get(struct sstable_reader *reader, struct block
                                      struct varve_slice target, bool fill, uint64_t *ret_tag,
                                      struct varve_slice *ret_value, struct block_ref *ret_pin)
 {
-    uint8_t key_room[BLOCK_KEY_ROOM_BYTES];
-    struct block_iterator index = {0};
-    block_iterator_lend_key_room(&index, key_room);
-    enum varve_status status = block_iterator_init(&index, reader->index);
-    if (status != VARVE_OK)
-        return status;
-    block_iterator_seek(&index, target);
-    if (!index.base.valid)
-        return status_failed(index.base.status) ? index.base.status : VARVE_NOT_FOUND;
+    const struct sstable_index *index = &reader->index;
+    const size_t at = sstable_index_find(index, target);
+    if (at == index->count)
+        return VARVE_NOT_FOUND;
     bool behind = false;
-    status = block_get(reader, fetcher, &index, target, fill, &behind, ret_tag, ret_value, ret_pin);
+    enum varve_status status =
+        block_get(reader, fetcher, at, target, fill, &behind, ret_tag, ret_value, ret_pin);
     if (!behind)
         return status;
     /* The target lies between this block's last key and its separator. The next block begins above
      * the separator: with the target's user key only if the separator has that one too. */
-    if (varve_slice_compare(entry_user_key(index.base.key), entry_user_key(target)) != 0)
+    struct varve_slice separator = sstable_index_separator(index, at);
+    if (at + 1 == index->count ||
+        varve_slice_compare(entry_user_key(separator), entry_user_key(target)) != 0)
         return VARVE_NOT_FOUND;
-    block_iterator_next(&index);
-    if (!index.base.valid)
-        return status_failed(index.base.status) ? index.base.status : VARVE_NOT_FOUND;
-    return block_get(reader, fetcher, &index, target, fill, &behind, ret_tag, ret_value, ret_pin);
+    return block_get(reader, fetcher, at + 1, target, fill, &behind, ret_tag, ret_value, ret_pin);
 }

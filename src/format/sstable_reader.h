@@ -9,7 +9,7 @@
 #define FORMAT_SSTABLE_READER_H
 
 #include "format/block.h"
-#include "format/sstable.h"
+#include "format/sstable_index.h"
 #include "os/env.h"
 
 struct sstable_reader;
@@ -45,8 +45,8 @@ bool sstable_reader_has_filter(const struct sstable_reader *reader);
 bool sstable_reader_may_contain(const struct sstable_reader *reader, uint64_t hash);
 void sstable_reader_prefetch_filter(const struct sstable_reader *reader, uint64_t hash);
 
-/* The verified index block. Borrowed until the reader is freed. */
-struct varve_slice sstable_reader_index(const struct sstable_reader *reader);
+/* Borrowed until the reader is freed. */
+const struct sstable_index *sstable_reader_index(const struct sstable_reader *reader);
 
 /* Reads, verifies and uncompresses one block from the file into malloc'd memory of
  * *ret_size bytes. What a fetcher calls on a miss. Caller frees with free(). VARVE_CORRUPT,

@@ -1,0 +1,46 @@
+/*
+ * format/sstable_index.h: a table's index as it is searched: read from the index block once, when
+ * the table is opened, and checked as a whole. Immutable, thread safe.
+ */
+#ifndef FORMAT_SSTABLE_INDEX_H
+#define FORMAT_SSTABLE_INDEX_H
+
+#include "format/sstable.h"
+
+struct sstable_index {
+    size_t count;             /* of data blocks, at least 1 */
+    size_t common_bytes;      /* in front of all separators' user keys: the same in all */
+    uint64_t *prefixes;       /* of each separator's user key, the next 8 bytes as a number */
+    uint64_t *offsets;        /* of each block, and behind the last one */
+    uint32_t *separator_ends; /* in separators */
+    uint8_t *separators;      /* internal keys one behind the other */
+};
+
+/* From the index block of a table with these properties, whose data blocks end at `data_end`.
+ * VARVE_CORRUPT: separators that do not grow from no less than the smallest key to no less than the
+ * largest, handles that do not tile the data, another count of blocks. VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status sstable_index_init(struct sstable_index *index,
+                                                struct varve_slice block,
+                                                const struct sstable_properties *properties,
+                                                uint64_t data_end);
+void sstable_index_deinit(struct sstable_index *index); /* takes a zeroed one */
+size_t sstable_index_memory_bytes(const struct sstable_index *index);
+
+/* The first block whose separator is >= the internal key `target`; `count` when there is none. */
+size_t sstable_index_find(const struct sstable_index *index, struct varve_slice target);
+
+/* Of block `at` < count. */
+static inline struct varve_slice sstable_index_separator(const struct sstable_index *index,
+                                                         size_t at)
+{
+    size_t begin = at != 0 ? index->separator_ends[at - 1] : 0;
+    return varve_slice(index->separators + begin, index->separator_ends[at] - begin);
+}
+static inline struct block_handle sstable_index_handle(const struct sstable_index *index, size_t at)
+{
+    struct block_handle handle = {.offset = index->offsets[at]};
+    handle.size = index->offsets[at + 1] - handle.offset - SSTABLE_BLOCK_TRAILER_BYTES;
+    return handle;
+}
+
+#endif
