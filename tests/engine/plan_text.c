@@ -1,3 +1,4 @@
+/* The figures that a text leaves out are small, so that a script's own can be. */
 #include "plan_text.h"
 
 #include <check.h>
