@@ -24,12 +24,17 @@ struct value_pin {
 _Static_assert(sizeof(struct value_pin) <= sizeof(((struct varve_value *)0)->reserved),
                "a value holds its pin");
 
+/* Tables whose filters are fetched from memory at the same time, before the first is asked. */
+#define LOOKUP_TABLES_AHEAD 8u
+
 struct lookup {
     struct varve_db *db;
     struct view *view;
     struct varve_slice target; /* internal key */
     struct varve_slice user_key;
     uint64_t hash;
+    struct table_handle *gathered[LOOKUP_TABLES_AHEAD]; /* pinned, newest first */
+    size_t gathered_count;
     /* found */
     uint64_t tag;
     struct varve_slice value;
@@ -47,27 +52,46 @@ static enum varve_status lookup_memtables(struct lookup *lookup)
     return status;
 }
 
-static enum varve_status lookup_table(struct lookup *lookup, const struct table *table)
+static enum varve_status lookup_table(struct lookup *lookup, struct sstable_reader *reader)
 {
     struct varve_db *db = lookup->db;
-    struct table_handle *handle = NULL;
-    enum varve_status status = table_cache_acquire(db->tables, table, &handle, NULL);
-    if (status != VARVE_OK)
-        return status;
-    struct sstable_reader *reader = table_handle_reader(handle);
     bool filtered = sstable_reader_has_filter(reader);
     if (filtered)
         COUNT(db->counters.bloom_checks, 1);
     if (!sstable_reader_may_contain(reader, lookup->hash)) {
         COUNT(db->counters.bloom_useful, 1);
-        status = VARVE_NOT_FOUND;
-    } else {
-        status = sstable_reader_get(reader, block_cache_fetcher(db->blocks), lookup->target, true,
-                                    &lookup->tag, &lookup->value, &lookup->ref);
-        if (filtered && status == VARVE_NOT_FOUND)
-            COUNT(db->counters.bloom_false_positives, 1);
+        return VARVE_NOT_FOUND;
     }
-    table_cache_release(db->tables, handle);
+    enum varve_status status =
+        sstable_reader_get(reader, block_cache_fetcher(db->blocks), lookup->target, true,
+                           &lookup->tag, &lookup->value, &lookup->ref);
+    if (filtered && status == VARVE_NOT_FOUND)
+        COUNT(db->counters.bloom_false_positives, 1);
+    return status;
+}
+
+/* Pins a table that may hold the key, to be asked later, and has its filter's line fetched. */
+static enum varve_status lookup_gather(struct lookup *lookup, const struct table *table)
+{
+    struct table_handle *handle = NULL;
+    enum varve_status status = table_cache_acquire(lookup->db->tables, table, &handle, NULL);
+    if (status != VARVE_OK)
+        return status;
+    sstable_reader_prefetch_filter(table_handle_reader(handle), lookup->hash);
+    lookup->gathered[lookup->gathered_count++] = handle;
+    return VARVE_OK;
+}
+
+/* Asks the gathered tables until one has the key or fails, and lets go of all. */
+static enum varve_status lookup_gathered(struct lookup *lookup)
+{
+    enum varve_status status = VARVE_NOT_FOUND;
+    for (size_t i = 0; i < lookup->gathered_count; i++) {
+        if (status == VARVE_NOT_FOUND)
+            status = lookup_table(lookup, table_handle_reader(lookup->gathered[i]));
+        table_cache_release(lookup->db->tables, lookup->gathered[i]);
+    }
+    lookup->gathered_count = 0;
     return status;
 }
 
@@ -80,12 +104,17 @@ static enum varve_status lookup_tables(struct lookup *lookup)
             const struct table *table = run_find(&version->levels[l].runs[r], lookup->user_key);
             if (table == NULL)
                 continue;
-            enum varve_status status = lookup_table(lookup, table);
+            enum varve_status failure = lookup_gather(lookup, table);
+            if (failure == VARVE_OK && lookup->gathered_count < LOOKUP_TABLES_AHEAD)
+                continue;
+            enum varve_status status = lookup_gathered(lookup); /* newer than what failed */
             if (status != VARVE_NOT_FOUND)
                 return status;
+            if (failure != VARVE_OK)
+                return failure;
         }
     }
-    return VARVE_NOT_FOUND;
+    return lookup_gathered(lookup);
 }
 
 /* Deleted and expired entries are absent ones. */
