@@ -120,6 +120,12 @@ struct varve_value {
 VARVE_API VARVE_MUST_CHECK enum varve_status varve_get(struct varve_db *db, struct varve_slice key,
                                                        const struct varve_snapshot *snapshot,
                                                        struct varve_value *ret_value);
+/* The same for callers that must not wait for the disk: VARVE_WOULD_BLOCK when it would have to.
+ * What is in memtables, the block cache or the system's page cache does not. */
+VARVE_API VARVE_MUST_CHECK enum varve_status varve_get_cached(struct varve_db *db,
+                                                              struct varve_slice key,
+                                                              const struct varve_snapshot *snapshot,
+                                                              struct varve_value *ret_value);
 VARVE_API void varve_value_release(struct varve_value *value); /* takes a zeroed one */
 
 /* A fixed view of the store. Caller frees with varve_snapshot_release. VARVE_NO_MEMORY. */

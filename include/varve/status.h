@@ -25,6 +25,7 @@ extern "C" {
     X(BUSY, 3, "busy, try again later", 503)                                                       \
     X(CONFLICT, 4, "a condition does not hold", 412)                                               \
     X(EXISTS, 5, "exists already", 409)                                                            \
+    X(WOULD_BLOCK, 6, "would have to wait for the disk", 503)                                      \
     X(INVALID, -1, "invalid argument", 400)                                                        \
     X(TOO_LARGE, -2, "too large", 413)                                                             \
     X(NO_MEMORY, -3, "out of memory", 503)                                                         \

@@ -46,8 +46,14 @@ struct block_shard {
     uint64_t lookups, hits, evictions, block_reads, block_read_bytes;
 };
 
+struct cache_fetcher {
+    struct block_fetcher base; /* first */
+    struct block_cache *cache;
+    bool may_wait; /* for the disk */
+};
+
 struct block_cache {
-    struct block_fetcher fetcher; /* first */
+    struct cache_fetcher waiting, unwaiting;
     size_t budget_bytes;
     _Atomic int64_t charged_bytes;
     struct block_shard shards[SHARD_COUNT];
@@ -226,7 +232,8 @@ static struct cached_block *insert(struct block_cache *cache, uint64_t hash,
 static enum varve_status cache_fetch(struct block_fetcher *fetcher, struct sstable_reader *reader,
                                      struct block_handle handle, bool fill, struct block_ref *ret)
 {
-    struct block_cache *cache = (struct block_cache *)fetcher;
+    const struct cache_fetcher *own = (struct cache_fetcher *)fetcher;
+    struct block_cache *cache = own->cache;
     uint64_t file_id = sstable_reader_file_id(reader);
     uint64_t hash = block_hash(file_id, handle.offset);
     struct cached_block *block = look_up(cache, hash, file_id, handle.offset);
@@ -235,7 +242,9 @@ static enum varve_status cache_fetch(struct block_fetcher *fetcher, struct sstab
         if (block == NULL)
             return status_raise(VARVE_NO_MEMORY);
         enum varve_status status =
-            sstable_reader_read_block(reader, handle, &block->data, &block->size);
+            own->may_wait
+                ? sstable_reader_read_block(reader, handle, &block->data, &block->size)
+                : sstable_reader_read_cached_block(reader, handle, &block->data, &block->size);
         if (status != VARVE_OK) {
             free(block);
             return status;
@@ -262,7 +271,9 @@ enum varve_status block_cache_new(size_t budget_bytes, struct block_cache **ret_
     struct block_cache *cache = calloc(1, sizeof *cache);
     if (cache == NULL)
         return status_raise(VARVE_NO_MEMORY);
-    cache->fetcher = (struct block_fetcher){.fetch = cache_fetch, .release = cache_release};
+    const struct block_fetcher base = {.fetch = cache_fetch, .release = cache_release};
+    cache->waiting = (struct cache_fetcher){.base = base, .cache = cache, .may_wait = true};
+    cache->unwaiting = (struct cache_fetcher){.base = base, .cache = cache};
     cache->budget_bytes = budget_bytes;
     atomic_init(&cache->charged_bytes, 0);
     for (size_t i = 0; i < SHARD_COUNT; i++)
@@ -301,7 +312,12 @@ void block_cache_free(struct block_cache *cache)
 
 struct block_fetcher *block_cache_fetcher(struct block_cache *cache)
 {
-    return &cache->fetcher;
+    return &cache->waiting.base;
+}
+
+struct block_fetcher *block_cache_fetcher_unwaiting(struct block_cache *cache)
+{
+    return &cache->unwaiting.base;
 }
 
 void block_cache_charge(struct block_cache *cache, int64_t bytes)

@@ -22,6 +22,10 @@ void block_cache_free(struct block_cache *cache); /* nothing pinned any more; ta
  * no room for is still served, and freed on release. */
 struct block_fetcher *block_cache_fetcher(struct block_cache *cache);
 
+/* The same for callers that must not wait for the disk: VARVE_WOULD_BLOCK instead. What either has
+ * fetched, either may release. */
+struct block_fetcher *block_cache_fetcher_unwaiting(struct block_cache *cache);
+
 /* Memory elsewhere that counts against the budget (may be negative to give back). */
 void block_cache_charge(struct block_cache *cache, int64_t bytes);
 

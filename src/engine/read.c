@@ -35,6 +35,7 @@ struct lookup {
     uint64_t hash;
     struct table_handle *gathered[LOOKUP_TABLES_AHEAD]; /* pinned, newest first */
     size_t gathered_count;
+    bool must_not_wait; /* for the disk */
     /* found */
     uint64_t tag;
     struct varve_slice value;
@@ -55,6 +56,9 @@ static enum varve_status lookup_memtables(struct lookup *lookup)
 static enum varve_status lookup_table(struct lookup *lookup, struct sstable_reader *reader)
 {
     struct varve_db *db = lookup->db;
+    struct block_fetcher *fetcher = lookup->must_not_wait
+                                        ? block_cache_fetcher_unwaiting(db->blocks)
+                                        : block_cache_fetcher(db->blocks);
     bool filtered = sstable_reader_has_filter(reader);
     if (filtered)
         COUNT(db->counters.bloom_checks, 1);
@@ -62,9 +66,8 @@ static enum varve_status lookup_table(struct lookup *lookup, struct sstable_read
         COUNT(db->counters.bloom_useful, 1);
         return VARVE_NOT_FOUND;
     }
-    enum varve_status status =
-        sstable_reader_get(reader, block_cache_fetcher(db->blocks), lookup->target, true,
-                           &lookup->tag, &lookup->value, &lookup->ref);
+    enum varve_status status = sstable_reader_get(reader, fetcher, lookup->target, true,
+                                                  &lookup->tag, &lookup->value, &lookup->ref);
     if (filtered && status == VARVE_NOT_FOUND)
         COUNT(db->counters.bloom_false_positives, 1);
     return status;
@@ -73,8 +76,13 @@ static enum varve_status lookup_table(struct lookup *lookup, struct sstable_read
 /* Pins a table that may hold the key, to be asked later, and has its filter's line fetched. */
 static enum varve_status lookup_gather(struct lookup *lookup, const struct table *table)
 {
+    struct table_cache *tables = lookup->db->tables;
     struct table_handle *handle = NULL;
-    enum varve_status status = table_cache_acquire(lookup->db->tables, table, &handle, NULL);
+    enum varve_status status = VARVE_OK;
+    if (!lookup->must_not_wait)
+        status = table_cache_acquire(tables, table, &handle, NULL);
+    else if (!table_cache_acquire_open(tables, table, &handle))
+        status = VARVE_WOULD_BLOCK;
     if (status != VARVE_OK)
         return status;
     sstable_reader_prefetch_filter(table_handle_reader(handle), lookup->hash);
@@ -118,8 +126,9 @@ static enum varve_status lookup_tables(struct lookup *lookup)
 }
 
 /* Deleted and expired entries are absent ones. */
-static enum varve_status lookup_judge(struct lookup *lookup, uint64_t now_ms)
+static enum varve_status lookup_judge(struct lookup *lookup, const struct varve_snapshot *snapshot)
 {
+    uint64_t now_ms = 0;
     switch (entry_tag_kind(lookup->tag)) {
     case ENTRY_DELETE:
         return VARVE_NOT_FOUND;
@@ -129,6 +138,7 @@ static enum varve_status lookup_judge(struct lookup *lookup, uint64_t now_ms)
         if (lookup->value.size < ENTRY_EXPIRY_BYTES)
             return status_raise(VARVE_CORRUPT);
         lookup->expires_at = fixed64_decode(lookup->value.data);
+        now_ms = snapshot != NULL ? snapshot->time_ms : db_store_time_ms(lookup->db);
         if (lookup->expires_at <= now_ms / 1000)
             return VARVE_NOT_FOUND;
         lookup->value.data += ENTRY_EXPIRY_BYTES;
@@ -219,15 +229,16 @@ static enum varve_status value_lend(struct lookup *lookup, struct varve_value *r
     return VARVE_OK;
 }
 
-enum varve_status varve_get(struct varve_db *db, struct varve_slice key,
-                            const struct varve_snapshot *snapshot, struct varve_value *ret_value)
+static enum varve_status get(struct varve_db *db, struct varve_slice key,
+                             const struct varve_snapshot *snapshot, bool must_not_wait,
+                             struct varve_value *ret_value)
 {
     uint8_t target[ENTRY_KEY_BYTES_MAX];
     uint64_t sequence = 0;
 
     if (key.size == 0 || key.size > VARVE_KEY_BYTES_MAX)
         return status_raise(VARVE_INVALID);
-    struct lookup lookup = {.db = db, .user_key = key};
+    struct lookup lookup = {.db = db, .user_key = key, .must_not_wait = must_not_wait};
     lookup.view = view_slot_acquire(&db->view, &db->visible, &sequence);
     if (snapshot != NULL)
         sequence = snapshot->sequence;
@@ -236,16 +247,30 @@ enum varve_status varve_get(struct varve_db *db, struct varve_slice key,
     if (status == VARVE_NOT_FOUND)
         status = lookup_tables(&lookup);
     if (status == VARVE_OK)
-        status = lookup_judge(&lookup, snapshot != NULL ? snapshot->time_ms : db_store_time_ms(db));
+        status = lookup_judge(&lookup, snapshot);
     if (status == VARVE_OK)
         status = value_lend(&lookup, ret_value);
     struct block_fetcher *fetcher = block_cache_fetcher(db->blocks);
     fetcher->release(fetcher, &lookup.ref);
     view_unref(lookup.view);
-    COUNT(db->counters.gets, 1);
+    if (status != VARVE_WOULD_BLOCK) /* it will come again */
+        COUNT(db->counters.gets, 1);
     if (status == VARVE_OK)
         COUNT(db->counters.gets_found, 1);
     return status;
+}
+
+enum varve_status varve_get(struct varve_db *db, struct varve_slice key,
+                            const struct varve_snapshot *snapshot, struct varve_value *ret_value)
+{
+    return get(db, key, snapshot, false, ret_value);
+}
+
+enum varve_status varve_get_cached(struct varve_db *db, struct varve_slice key,
+                                   const struct varve_snapshot *snapshot,
+                                   struct varve_value *ret_value)
+{
+    return get(db, key, snapshot, true, ret_value);
 }
 
 void varve_value_release(struct varve_value *value)

@@ -216,9 +216,8 @@ static enum varve_status open_handle(struct table_cache *cache, const struct tab
     return VARVE_OK;
 }
 
-enum varve_status table_cache_acquire(struct table_cache *cache, const struct table *table,
-                                      struct table_handle **ret_handle,
-                                      struct varve_error *ret_error)
+bool table_cache_acquire_open(struct table_cache *cache, const struct table *table,
+                              struct table_handle **ret_handle)
 {
     uint64_t file_id = table->meta.file_id, hash = hash_mix(file_id);
     struct table_shard *shard = shard_of(cache, hash);
@@ -227,10 +226,20 @@ enum varve_status table_cache_acquire(struct table_cache *cache, const struct ta
     if (handle != NULL)
         pin_locked(handle);
     mutex_unlock(&shard->lock);
-    if (handle != NULL) {
+    if (handle != NULL)
         *ret_handle = handle;
+    return handle != NULL;
+}
+
+enum varve_status table_cache_acquire(struct table_cache *cache, const struct table *table,
+                                      struct table_handle **ret_handle,
+                                      struct varve_error *ret_error)
+{
+    if (table_cache_acquire_open(cache, table, ret_handle))
         return VARVE_OK;
-    }
+
+    uint64_t file_id = table->meta.file_id, hash = hash_mix(file_id);
+    struct table_shard *shard = shard_of(cache, hash);
 
     struct table_handle *opened = NULL;
     enum varve_status status = open_handle(cache, table, &opened, ret_error);
@@ -238,7 +247,7 @@ enum varve_status table_cache_acquire(struct table_cache *cache, const struct ta
         return status;
     mutex_lock(&shard->lock);
     struct table_handle **link = find_locked(shard, hash, file_id);
-    handle = *link;
+    struct table_handle *handle = *link;
     if (handle == NULL) {
         handle = opened;
         *link = handle;

@@ -26,6 +26,9 @@ MUST_CHECK enum varve_status table_cache_acquire(struct table_cache *cache,
                                                  const struct table *table,
                                                  struct table_handle **ret_handle,
                                                  struct varve_error *ret_error);
+/* The same if it is open already, which never waits for the disk; else false. */
+bool table_cache_acquire_open(struct table_cache *cache, const struct table *table,
+                              struct table_handle **ret_handle);
 void table_cache_release(struct table_cache *cache, struct table_handle *handle);
 struct sstable_reader *table_handle_reader(struct table_handle *handle);
 

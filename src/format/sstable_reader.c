@@ -29,14 +29,17 @@ struct sstable_reader {
 /* Reads a stored block, trailer included, into `ret_data` of handle.size + trailer bytes, and
  * checks it. The block must end at or before `limit`. */
 static enum varve_status stored_block_read(const struct sstable_reader *reader,
-                                           struct block_handle handle, uint8_t *ret_data)
+                                           struct block_handle handle, bool may_wait,
+                                           uint8_t *ret_data)
 {
     size_t size = (size_t)handle.size, got = 0;
-    enum varve_status status = env_file_read(reader->file, handle.offset, ret_data,
-                                             size + SSTABLE_BLOCK_TRAILER_BYTES, &got);
+    size_t bytes = size + SSTABLE_BLOCK_TRAILER_BYTES;
+    enum varve_status status =
+        may_wait ? env_file_read(reader->file, handle.offset, ret_data, bytes, &got)
+                 : env_file_read_cached(reader->file, handle.offset, ret_data, bytes, &got);
     if (status != VARVE_OK)
         return status;
-    if (got != size + SSTABLE_BLOCK_TRAILER_BYTES)
+    if (got != bytes)
         return status_raise(VARVE_CORRUPT);
     uint32_t crc = sstable_block_crc(reader->file_id, handle.offset, ret_data, size + 1);
     if (crc != crc32c_unmask(fixed32_decode(ret_data + size + 1)))
@@ -53,7 +56,8 @@ static bool handle_fits(struct block_handle handle, uint64_t limit)
 
 /* As stored: the compression stands behind it. `alignment` 0: any. Caller frees with free(). */
 static enum varve_status block_read(const struct sstable_reader *reader, struct block_handle handle,
-                                    uint64_t limit, size_t alignment, uint8_t **ret_data)
+                                    uint64_t limit, size_t alignment, bool may_wait,
+                                    uint8_t **ret_data)
 {
     if (!handle_fits(handle, limit))
         return status_raise(VARVE_CORRUPT);
@@ -65,7 +69,7 @@ static enum varve_status block_read(const struct sstable_reader *reader, struct 
         data = aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
     if (data == NULL)
         return status_raise(VARVE_NO_MEMORY);
-    enum varve_status status = stored_block_read(reader, handle, data);
+    enum varve_status status = stored_block_read(reader, handle, may_wait, data);
     if (status != VARVE_OK) {
         free(data);
         return status;
@@ -74,12 +78,11 @@ static enum varve_status block_read(const struct sstable_reader *reader, struct 
     return VARVE_OK;
 }
 
-enum varve_status sstable_reader_read_block(struct sstable_reader *reader,
-                                            struct block_handle handle, uint8_t **ret_data,
-                                            size_t *ret_size)
+static enum varve_status data_block_read(struct sstable_reader *reader, struct block_handle handle,
+                                         bool may_wait, uint8_t **ret_data, size_t *ret_size)
 {
     uint8_t *stored = NULL;
-    enum varve_status status = block_read(reader, handle, reader->data_end, 0, &stored);
+    enum varve_status status = block_read(reader, handle, reader->data_end, 0, may_wait, &stored);
     if (status != VARVE_OK)
         return status;
     const size_t size = (size_t)handle.size;
@@ -93,12 +96,27 @@ enum varve_status sstable_reader_read_block(struct sstable_reader *reader,
     return status;
 }
 
+enum varve_status sstable_reader_read_block(struct sstable_reader *reader,
+                                            struct block_handle handle, uint8_t **ret_data,
+                                            size_t *ret_size)
+{
+    return data_block_read(reader, handle, true, ret_data, ret_size);
+}
+
+enum varve_status sstable_reader_read_cached_block(struct sstable_reader *reader,
+                                                   struct block_handle handle, uint8_t **ret_data,
+                                                   size_t *ret_size)
+{
+    return data_block_read(reader, handle, false, ret_data, ret_size);
+}
+
 /* A block that is no data block. */
 static enum varve_status part_read(const struct sstable_reader *reader, struct block_handle handle,
                                    size_t alignment, uint8_t **ret_data)
 {
     uint8_t *stored = NULL;
-    enum varve_status status = block_read(reader, handle, reader->file_bytes, alignment, &stored);
+    enum varve_status status =
+        block_read(reader, handle, reader->file_bytes, alignment, true, &stored);
     if (status == VARVE_OK && stored[handle.size] != COMPRESSION_NONE)
         status = status_raise(VARVE_UNSUPPORTED);
     if (status != VARVE_OK) {

@@ -54,6 +54,10 @@ const struct sstable_index *sstable_reader_index(const struct sstable_reader *re
 MUST_CHECK enum varve_status sstable_reader_read_block(struct sstable_reader *reader,
                                                        struct block_handle handle,
                                                        uint8_t **ret_data, size_t *ret_size);
+/* The same from the page cache alone: VARVE_WOULD_BLOCK when the block is not there. */
+MUST_CHECK enum varve_status sstable_reader_read_cached_block(struct sstable_reader *reader,
+                                                              struct block_handle handle,
+                                                              uint8_t **ret_data, size_t *ret_size);
 
 /* The newest entry of the target's user key at or below its tag's sequence: the first entry >= the
  * internal key `target`, if it has that user key. VARVE_NOT_FOUND otherwise. Does not ask the

@@ -46,6 +46,10 @@ struct env_file_ops {
     /* Reads up to `size` bytes, fewer only at the end of the file. */
     enum varve_status (*read)(struct env_file *file, uint64_t offset, void *data, size_t size,
                               size_t *ret_size);
+    /* The same from the page cache alone: VARVE_WOULD_BLOCK when any of it is not there. NULL: as
+     * read. */
+    enum varve_status (*read_cached)(struct env_file *file, uint64_t offset, void *data,
+                                     size_t size, size_t *ret_size);
     /* Writes all, extending the file as needed. On failure any part may have been written. */
     enum varve_status (*write)(struct env_file *file, uint64_t offset, struct varve_slice data);
     /* Data, and the metadata needed to read it back (fdatasync). Never repeat a failed one. */
@@ -154,6 +158,13 @@ ENV_CALL env_file_read(struct env_file *file, uint64_t offset, void *data, size_
                        size_t *ret_size)
 {
     return file->ops->read(file, offset, data, size, ret_size);
+}
+ENV_CALL env_file_read_cached(struct env_file *file, uint64_t offset, void *data, size_t size,
+                              size_t *ret_size)
+{
+    if (file->ops->read_cached == NULL)
+        return file->ops->read(file, offset, data, size, ret_size);
+    return file->ops->read_cached(file, offset, data, size, ret_size);
 }
 ENV_CALL env_file_write(struct env_file *file, uint64_t offset, struct varve_slice data)
 {

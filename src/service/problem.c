@@ -92,6 +92,7 @@ static enum problem_code code_of(enum varve_status status)
     case VARVE_NOT_FOUND:
         return PROBLEM_NOT_FOUND;
     case VARVE_BUSY:
+    case VARVE_WOULD_BLOCK:
     case VARVE_LOCKED:
         return PROBLEM_BUSY;
     case VARVE_CONFLICT:

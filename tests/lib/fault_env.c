@@ -18,7 +18,7 @@ struct fault_env {
         struct mutex lock;
         struct fault_rule rule; /* operations 0: none */
         uint64_t matched, chosen;
-        uint64_t calls[FAULT_KINDS];
+        uint64_t calls[FAULT_KINDS + 1];
         int64_t wall_offset_ms;
         size_t handles;
     } mu;
@@ -106,6 +106,16 @@ static enum varve_status file_read(struct env_file *file, uint64_t offset, void 
     return status != VARVE_OK ? status : env_file_read(self->base, offset, data, size, ret_size);
 }
 
+static enum varve_status file_read_cached(struct env_file *file, uint64_t offset, void *data,
+                                          size_t size, size_t *ret_size)
+{
+    struct fault_file *self = file_of(file);
+    enum varve_status status =
+        fault_check(self->fault, (enum fault_operation)FAULT_READ_CACHED, self->path);
+    return status != VARVE_OK ? status
+                              : env_file_read_cached(self->base, offset, data, size, ret_size);
+}
+
 static enum varve_status file_write(struct env_file *file, uint64_t offset, struct varve_slice data)
 {
     struct fault_file *self = file_of(file);
@@ -155,6 +165,7 @@ static enum varve_status file_close(struct env_file *file)
 
 static const struct env_file_ops fault_file_ops = {
     .read = file_read,
+    .read_cached = file_read_cached,
     .write = file_write,
     .sync = file_sync,
     .size = file_size,

@@ -36,6 +36,9 @@ enum fault_operation {
     FAULT_RANDOM = 1 << 17, /* has no path */
 };
 #define FAULT_KINDS 18
+/* Reads from the page cache alone; not one of the kinds that FAULT_ANY means, since not having to
+ * answer is no fault. */
+#define FAULT_READ_CACHED (1u << FAULT_KINDS)
 #define FAULT_ANY ((1u << FAULT_KINDS) - 1)
 
 struct fault_rule {
