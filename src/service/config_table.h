@@ -90,6 +90,12 @@ enum config_kind {
       CONFIG_GIB(1024), NULL, "cache of data, index and filter blocks")                            \
     X(COUNT, open_tables_max, engine.open_tables_max, "1000", 16, 100000, NULL,                    \
       "table files that are kept open")                                                            \
+    X(CHOICE, compaction, engine.compaction, "tiered", 0, 0, "tiered|leveled",                     \
+      "tiered writes less, leveled keeps less that is old")                                        \
+    X(CHOICE, compression, engine.compression, "none", 0, 0, "none|lz4|zstd",                      \
+      "of table files above the last level")                                                       \
+    X(CHOICE, compression_bottom, engine.compression_bottom, "lz4", 0, 0, "none|lz4|zstd",         \
+      "of table files of the last level, where most of the data is")                               \
     X(COUNT, level0_trigger, engine.level0_trigger, "4", 2, 64, NULL,                              \
       "flushed tables at which a merge begins")                                                    \
     X(COUNT, level0_stop, engine.level0_stop, "24", 3, 1024, NULL,                                 \
