@@ -40,6 +40,7 @@ struct service_config {
     size_t max_connections;
     size_t max_body_bytes;
     size_t bodies_in_flight_bytes;
+    size_t answers_in_flight_bytes;
     size_t header_timeout_ms;
     size_t body_min_rate; /* bytes a second; 0: none */
     size_t idle_timeout_ms;

@@ -44,6 +44,8 @@ enum config_kind {
       "one value")                                                                                 \
     X(SIZE, bodies_in_flight_bytes, bodies_in_flight_bytes, "256MiB", CONFIG_KIB(1),               \
       CONFIG_GIB(64), NULL, "all request bodies in memory together, at least max_body_bytes")      \
+    X(SIZE, answers_in_flight_bytes, answers_in_flight_bytes, "256MiB", CONFIG_KIB(1),             \
+      CONFIG_GIB(64), NULL, "all large answers in memory together; one always passes")             \
     X(MILLISECONDS, header_timeout_ms, header_timeout_ms, "10s", 100, 3600000, NULL,               \
       "a request's header must have come within this time")                                        \
     X(SIZE, body_min_rate, body_min_rate, "1KiB", 0, CONFIG_GIB(1), NULL,                          \

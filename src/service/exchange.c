@@ -8,7 +8,7 @@
  * its connection is kept.
  *
  * Exchanges are used again, with their memory unless it has grown large. The answer's body stays
- * in the exchange, which outlives the sending of it.
+ * in the exchange, which outlives the sending of it; so does a value that the store lends.
  */
 #include "service/exchange.h"
 
@@ -50,6 +50,7 @@ void exchange_free(struct exchange *exchange)
     buf_deinit(&exchange->body);
     buf_deinit(&exchange->value);
     buf_deinit(&exchange->answer.body);
+    varve_value_release(&exchange->answer.lent);
     free(exchange);
 }
 
@@ -78,6 +79,9 @@ static void exchange_put_back(struct exchange *exchange)
     struct event_loop *loop = exchange->loop;
     if (exchange->body_reserved > 0)
         service_release_body(loop->service, exchange->body_reserved);
+    varve_value_release(&exchange->answer.lent);
+    if (exchange->answer_reserved > 0)
+        service_release_answer(loop->service, exchange->answer_reserved);
     if (loop->spare_exchange_count >= SPARE_EXCHANGES_MAX) {
         exchange_free(exchange);
         return;
@@ -162,11 +166,34 @@ enum exchange_step exchange_fail(struct exchange *exchange, enum varve_status st
     return exchange_refuse(exchange);
 }
 
+static bool sends_body(const struct exchange *exchange)
+{
+    return exchange->method != METHOD_HEAD && exchange->answer.status != MHD_HTTP_NOT_MODIFIED;
+}
+
+static struct varve_slice answer_bytes(const struct answer *answer)
+{
+    return answer->lent.data.size > 0 ? answer->lent.data : buf_slice(&answer->body);
+}
+
+enum varve_status exchange_reserve_answer(struct exchange *exchange, size_t size)
+{
+    size_t held = exchange->answer_reserved;
+    if (!sends_body(exchange) || size <= LIMIT_FREE_ANSWER_BYTES || size <= held)
+        return VARVE_OK;
+    if (!service_reserve_answer(exchange->loop->service, held, size - held))
+        return problem_set(&exchange->problem, PROBLEM_BUSY,
+                           "the answers in flight fill their budget");
+    exchange->answer_reserved = size;
+    return VARVE_OK;
+}
+
 /* The problem becomes the answer. */
 static enum varve_status encode_problem(struct exchange *exchange)
 {
     struct answer *answer = &exchange->answer;
-    buf_clear(&answer->body);
+    varve_value_release(&answer->lent);
+    buf_recycle(&answer->body);
     answer->status = (unsigned)problem_http_status(&exchange->problem);
     answer->content_type = PROBLEM_CONTENT_TYPE;
     answer->has_revision = false;
@@ -220,11 +247,6 @@ static bool add_headers(struct MHD_Response *response, const struct exchange *ex
            (!closes || add_header(response, "Connection", "close"));
 }
 
-static bool sends_body(const struct exchange *exchange)
-{
-    return exchange->method != METHOD_HEAD && exchange->answer.status != MHD_HTTP_NOT_MODIFIED;
-}
-
 /* Counts it and writes it to the log. */
 static void record(struct exchange *exchange)
 {
@@ -235,7 +257,7 @@ static void record(struct exchange *exchange)
         .method = exchange->method,
         .status = exchange->answer.status,
         .bytes_in = exchange->body_seen,
-        .bytes_out = sends_body(exchange) ? exchange->answer.body.size : 0,
+        .bytes_out = sends_body(exchange) ? answer_bytes(&exchange->answer).size : 0,
         .duration_us = duration_us,
     };
     meter_record(&loop->meter, &event);
@@ -259,8 +281,14 @@ static enum MHD_Result send_answer(struct exchange *exchange)
     struct answer *answer = &exchange->answer;
     if (exchange->has_problem && encode_problem(exchange) != VARVE_OK)
         return MHD_NO;
+    if (exchange_reserve_answer(exchange, answer_bytes(answer).size) != VARVE_OK) {
+        exchange->has_problem = true;
+        if (encode_problem(exchange) != VARVE_OK)
+            return MHD_NO;
+    }
+    struct varve_slice body = answer_bytes(answer);
     struct MHD_Response *response = MHD_create_response_from_buffer(
-        answer->body.size, answer->body.data, MHD_RESPMEM_PERSISTENT);
+        body.size, (void *)(uintptr_t)body.data, MHD_RESPMEM_PERSISTENT);
     if (response == NULL)
         return MHD_NO;
     enum MHD_Result result = MHD_NO;
@@ -270,7 +298,7 @@ static enum MHD_Result send_answer(struct exchange *exchange)
     if (result == MHD_YES) {
         exchange->phase = EXCHANGE_ANSWERED;
         connection_enter(exchange->peer, CONNECTION_ANSWER, exchange->loop->now_ms);
-        exchange->peer->answer_bytes = answer->body.size;
+        exchange->peer->answer_bytes = body.size;
         record(exchange);
     }
     return result;

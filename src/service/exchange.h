@@ -44,6 +44,7 @@ struct answer {
     unsigned status;          /* 0: none yet */
     const char *content_type; /* static; NULL: no body */
     struct buf body;
+    struct varve_value lent; /* owned: is the body where it holds one */
     bool has_revision;
     uint64_t revision;
     bool has_tag; /* of revision */
@@ -92,6 +93,7 @@ struct exchange {
     bool has_problem; /* beats the answer */
     struct problem problem;
     struct answer answer;
+    size_t answer_reserved; /* of the service's budget */
 };
 
 /* libmicrohttpd's callbacks; `context` is the event loop. */
@@ -116,6 +118,10 @@ static inline size_t exchange_header_count(const struct exchange *exchange)
 /* For handlers: the answer's status and type; its body is appended to answer.body. */
 enum exchange_step exchange_answer(struct exchange *exchange, unsigned status,
                                    const char *content_type);
+/* Charges an answer of `size` bytes, if it is a large one that is to be sent, to the service's
+ * budget, before it is made; sending charges what is still missing. On failure the problem is set.
+ * On whichever thread has the exchange. */
+MUST_CHECK enum varve_status exchange_reserve_answer(struct exchange *exchange, size_t size);
 /* The problem is set already. */
 enum exchange_step exchange_refuse(struct exchange *exchange);
 /* The store, or memory, failed. */

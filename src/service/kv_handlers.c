@@ -1,6 +1,7 @@
 /*
- * A read is answered on the spot: the value is lent by the store and copied into the answer, which
- * may take a slow client long to fetch. A write waits for its commit group.
+ * A read is answered on the spot. The store lends the value: a small one is copied into the answer,
+ * for it may hold up a whole block or memtable, and a slow client takes long to fetch it; a large
+ * raw one is sent from where it lies. A write waits for its commit group.
  */
 #include "service/kv_handlers.h"
 
@@ -12,6 +13,7 @@
 #include "service/headers.h"
 #include "service/json_answer.h"
 #include "service/json_body.h"
+#include "service/limits.h"
 
 /* What a write may not be taken for: an unconditional one. */
 static enum varve_status refuse_conditions(struct exchange *exchange)
@@ -92,16 +94,30 @@ static enum varve_status check_if_none_match(struct exchange *exchange, uint64_t
     return known ? VARVE_CONFLICT : VARVE_OK;
 }
 
-static enum varve_status write_value(struct exchange *exchange, const struct varve_value *value)
+/* What the value takes in the answer, but for the rest of the item. */
+static size_t encoded_bytes(const struct exchange *exchange, size_t value_bytes)
+{
+    bool plain = exchange->representation == REPRESENTATION_RAW || exchange->encoding == VALUE_UTF8;
+    return plain ? value_bytes : value_bytes / 3 * 4;
+}
+
+/* May keep `value`, which is then empty. */
+static enum varve_status write_value(struct exchange *exchange, struct varve_value *value)
 {
     struct buf *out = &exchange->answer.body;
-    if (exchange->representation == REPRESENTATION_RAW)
-        return buf_append_slice(out, value->data);
+    if (exchange->representation == REPRESENTATION_RAW) {
+        if (value->data.size <= LIMIT_FREE_ANSWER_BYTES)
+            return buf_append_slice(out, value->data);
+        exchange->answer.lent = *value;
+        *value = (struct varve_value){0};
+        return VARVE_OK;
+    }
     return json_answer_item(out, exchange->target.key, value->data, exchange->encoding,
                             value->revision);
 }
 
-static enum exchange_step answer_value(struct exchange *exchange, const struct varve_value *value)
+/* May keep `value`, which is then empty. */
+static enum exchange_step answer_value(struct exchange *exchange, struct varve_value *value)
 {
     struct answer *answer = &exchange->answer;
     enum varve_status status = check_if_none_match(exchange, value->revision);
@@ -113,6 +129,9 @@ static enum exchange_step answer_value(struct exchange *exchange, const struct v
     answer->tag_form = tag_form(exchange);
     answer->nosniff = exchange->representation == REPRESENTATION_RAW;
     unsigned code = status == VARVE_CONFLICT ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK;
+    if (code == MHD_HTTP_OK &&
+        exchange_reserve_answer(exchange, encoded_bytes(exchange, value->data.size)) != VARVE_OK)
+        return exchange_refuse(exchange);
     status = write_value(exchange, value); /* for a 304 only its length goes out */
     if (status != VARVE_OK)
         return exchange_fail(exchange, status);

@@ -44,6 +44,8 @@ static void write_server(struct json_writer *w, const struct metrics *metrics)
     write_uint(w, "connections_refused", atomic_load(&metrics->meter.connections_refused));
     write_uint(w, "connections_timed_out", atomic_load(&metrics->meter.connections_timed_out));
     write_uint(w, "body_bytes_in_flight", atomic_load(&service->body_bytes));
+    write_uint(w, "answer_bytes_in_flight", atomic_load(&service->answer_bytes));
+    write_uint(w, "answers_refused", atomic_load(&service->answers_refused));
     write_uint(w, "bytes_in", atomic_load(&metrics->meter.bytes_in));
     write_uint(w, "bytes_out", atomic_load(&metrics->meter.bytes_out));
     write_double(w, "cpu_seconds", info.cpu_seconds);

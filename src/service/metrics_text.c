@@ -300,6 +300,13 @@ static void add_service(struct text *text, const struct metrics *metrics)
                atomic_load(&meter->connections_timed_out));
     add_metric(text, "varve_http_body_bytes_in_flight", GAUGE, "Bytes reserved for bodies.",
                atomic_load(&service->body_bytes));
+    add_metric(text, "varve_http_answer_bytes_in_flight", GAUGE,
+               "Bytes reserved for large answers.", atomic_load(&service->answer_bytes));
+    add_metric(text, "varve_http_answer_bytes_in_flight_limit", GAUGE,
+               "The budget for large answers.", service->config->answers_in_flight_bytes);
+    add_metric(text, "varve_http_answers_refused_total", COUNTER,
+               "Answers that found no room in their budget.",
+               atomic_load(&service->answers_refused));
 }
 
 static void add_process(struct text *text, const struct metrics *metrics)

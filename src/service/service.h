@@ -36,8 +36,10 @@ struct service {
     _Atomic(struct varve_db *) db; /* NULL until it is open; closed after the loops have ended */
     _Atomic int state;             /* enum service_state */
 
-    _Atomic size_t connections; /* now, over all loops */
-    _Atomic size_t body_bytes;  /* now, reserved for bodies in flight */
+    _Atomic size_t connections;       /* now, over all loops */
+    _Atomic size_t body_bytes;        /* now, reserved for bodies in flight */
+    _Atomic size_t answer_bytes;      /* now, reserved for large answers in flight */
+    _Atomic uint64_t answers_refused; /* for which there was no room */
 };
 
 static inline enum service_state service_state(struct service *service)
@@ -54,5 +56,10 @@ static inline struct varve_db *service_db(struct service *service)
 /* Takes `size` bytes of the budget for bodies in flight; false when there is not so much left. */
 bool service_reserve_body(struct service *service, size_t size);
 void service_release_body(struct service *service, size_t size);
+
+/* The same for answers, `size` bytes more for who has `held` already. Who would be the only one
+ * always gets it. Thread safe. */
+bool service_reserve_answer(struct service *service, size_t held, size_t size);
+void service_release_answer(struct service *service, size_t size);
 
 #endif

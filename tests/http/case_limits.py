@@ -1,6 +1,7 @@
 """Limits that settings make small: deadlines, budgets, sizes, and where the daemon listens."""
 
 import json
+import os
 
 from case_process import RAW, ProcessCase
 from harness import b64, chunked, free_port, make_request, run_varved
@@ -65,6 +66,67 @@ class BodyBudget(ProcessCase):
             self.assertEqual(conn.response().status, 200)
             conn.close()
         self.put("a", body)
+
+
+class AnswerBudget(ProcessCase):
+    env = {"VARVE_ANSWERS_IN_FLIGHT_BYTES": "1KiB"}
+    size = 16 << 20  # more than the kernel takes for a client that does not read
+
+    def in_flight(self):
+        return self.daemon.request("GET", "/stats").json()["server"]["answer_bytes_in_flight"]
+
+    def hold(self, target):
+        """A connection that has asked and reads no more than the first byte."""
+        conn = self.daemon.connect()
+        self.addCleanup(conn.close)
+        conn.send(make_request("GET", target))
+        conn.pending = conn.socket.recv(1)
+        return conn
+
+    def assert_later(self, target):
+        with self.daemon.connect() as conn:
+            answer = conn.request("GET", target)
+            self.assertEqual((answer.status, answer.json()["code"]), (503, "busy"), answer)
+            self.assertTrue(answer.header("Retry-After"), answer)
+            self.assertEqual(conn.request("GET", "/kv/small").status, 200)
+
+    def setUp(self):
+        super().setUp()
+        self.put("big", os.urandom(self.size))
+        self.put("small", b"x")
+
+    def test_one_large_answer_passes_and_others_come_later(self):
+        for target, least in (("/kv/big?raw", self.size), ("/kv/big", self.size // 3 * 4),
+                              ("/kv/range?prefix=big", self.size // 3 * 4)):
+            conn = self.hold(target)
+            self.assertGreaterEqual(self.in_flight(), least)
+            for other in ("/kv/big?raw", "/kv/big", "/kv/range?prefix=b"):
+                self.assert_later(other)
+            self.assertEqual(self.daemon.request("HEAD", "/kv/big").status, 200)
+            self.assertEqual(conn.response().status, 200)
+            while self.in_flight() != 0:  # given back behind the last byte
+                pass
+            self.assertEqual(len(self.get("big")), self.size)
+        self.assertGreaterEqual(
+            self.daemon.request("GET", "/stats").json()["server"]["answers_refused"], 9)
+        metrics = self.daemon.request("GET", "/metrics").body.decode()
+        self.assertIn("\nvarve_http_answer_bytes_in_flight 0\n", metrics)
+
+    def test_room_is_given_back_by_clients_that_leave(self):
+        for target in ("/kv/big?raw", "/kv/big"):
+            self.hold(target).close()
+            while self.in_flight() != 0:
+                pass
+            self.assertEqual(len(self.get("big")), self.size)
+
+    def test_value_that_is_being_sent_may_go(self):
+        value = self.get("big")
+        conn = self.hold("/kv/big?raw")
+        self.put("big", b"new")
+        for step in ("/admin/flush?wait=true", "/admin/compact?wait=true"):
+            self.assertEqual(self.daemon.request("POST", step).status, 200)
+        self.assertEqual(conn.response().body, value)
+        self.assertEqual(self.get("big"), b"new")
 
 
 class SmallValues(ProcessCase):

@@ -90,6 +90,7 @@ START_TEST(defaults)
     ck_assert_uint_eq(config.max_connections, 4096);
     ck_assert_uint_eq(config.max_body_bytes, 32 << 20);
     ck_assert_uint_eq(config.bodies_in_flight_bytes, 256 << 20);
+    ck_assert_uint_eq(config.answers_in_flight_bytes, 256 << 20);
     ck_assert_uint_eq(config.header_timeout_ms, 10000);
     ck_assert_uint_eq(config.body_min_rate, 1024);
     ck_assert_uint_eq(config.idle_timeout_ms, 60000);
