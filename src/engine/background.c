@@ -168,9 +168,22 @@ static bool fold_when_idle(struct varve_db *db)
     return !folded && !fold;
 }
 
+/* A table of the deepest level has expired, with nothing else going on that would find it. */
+static void collect_when_due(struct varve_db *db)
+{
+    uint64_t due_s = atomic_load_explicit(&db->garbage_due_s, memory_order_relaxed);
+    if (due_s == 0 || db_store_time_ms(db) / 1000 < due_s)
+        return;
+    /* The next view says anew; a snapshot that still needs the table would else be asked each time.
+     */
+    atomic_store_explicit(&db->garbage_due_s, 0, memory_order_relaxed);
+    background_schedule_compaction(db);
+}
+
 bool background_retry(struct varve_db *db)
 {
     struct background *background = &db->background;
+    collect_when_due(db);
     bool fold_waits = fold_when_idle(db);
     bool short_of_space = db_space_probe(db);
     mutex_lock(&background->mu.lock);

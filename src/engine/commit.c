@@ -14,6 +14,9 @@
 /* How long the queue must have been idle for the mark; also how often failures are tried again. */
 #define COMMIT_IDLE_MS 50u
 
+/* How often an idle store looks whether a table has become garbage by the passing of time. */
+#define COMMIT_GARBAGE_LOOK_MS 1000u
+
 void commit_init(struct commit *commit)
 {
     *commit = (struct commit){0};
@@ -345,6 +348,21 @@ void commit_nudge(struct varve_db *db)
     mutex_unlock(&commit->queue.lock);
 }
 
+/* Until there is something to do; where keys expire, no longer than COMMIT_GARBAGE_LOOK_MS. */
+static void thread_sleep_locked(struct varve_db *db)
+{
+    struct commit *commit = &db->commit;
+    bool looks = atomic_load_explicit(&db->garbage_due_s, memory_order_relaxed) != 0;
+    bool woken = true;
+    while (woken && commit->queue.thread_sleeps && !commit->queue.thread_turn &&
+           !commit->queue.stop) {
+        if (looks)
+            woken = cond_wait_for(&commit->queue.wake, &commit->queue.lock, COMMIT_GARBAGE_LOOK_MS);
+        else
+            cond_wait(&commit->queue.wake, &commit->queue.lock);
+    }
+}
+
 static void *commit_thread_main(void *context)
 {
     struct varve_db *db = context;
@@ -369,8 +387,7 @@ static void *commit_thread_main(void *context)
         mutex_lock(&commit->queue.lock);
         /* What came up while it looked would be slept through. */
         commit->queue.thread_sleeps = !waits && !commit->queue.nudged;
-        while (commit->queue.thread_sleeps && !commit->queue.thread_turn && !commit->queue.stop)
-            cond_wait(&commit->queue.wake, &commit->queue.lock);
+        thread_sleep_locked(db);
         commit->queue.thread_sleeps = false;
     }
     mutex_unlock(&commit->queue.lock);

@@ -249,15 +249,38 @@ static uint64_t table_garbage(const struct table *table, const struct compaction
     return garbage + (expired > 0 ? expired : 1);
 }
 
+/* The deepest level that has tables; 0 also when none has. */
+static size_t deepest_level(const struct version *version)
+{
+    size_t deepest = VARVE_LEVELS_MAX - 1;
+    while (deepest > 0 && version->levels[deepest].run_count == 0)
+        deepest--;
+    return deepest;
+}
+
+uint64_t compaction_garbage_due_s(const struct version *version)
+{
+    size_t deepest = deepest_level(version);
+    uint64_t due_s = 0;
+    if (deepest == 0)
+        return 0;
+    const struct run *run = &version->levels[deepest].runs[0];
+    for (size_t t = 0; t < run->table_count; t++) {
+        const struct manifest_table *meta = &run->tables[t]->meta;
+        bool much = meta->expiring_count * 100 >= meta->entry_count * COMPACTION_GARBAGE_PERCENT;
+        if (meta->expiring_count > 0 && much && (due_s == 0 || meta->expiry_max_s < due_s))
+            due_s = meta->expiry_max_s;
+    }
+    return due_s;
+}
+
 enum varve_status plan_garbage(const struct version *version,
                                const struct compaction_policy *policy, struct compaction_plan *plan)
 {
-    size_t deepest = VARVE_LEVELS_MAX;
-    while (deepest > 1 && version->levels[deepest - 1].run_count == 0)
-        deepest--;
-    if (deepest <= 1)
+    size_t deepest = deepest_level(version);
+    if (deepest == 0)
         return VARVE_OK;
-    const struct run *run = &version->levels[--deepest].runs[0];
+    const struct run *run = &version->levels[deepest].runs[0];
     for (size_t t = 0; t < run->table_count; t++) {
         uint64_t garbage = table_garbage(run->tables[t], policy);
         uint64_t least = policy->mode == COMPACTION_EVERYTHING

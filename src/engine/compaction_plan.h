@@ -91,6 +91,10 @@ bool compaction_older_may_hold(const struct version *version, const struct compa
 /* A table of the deepest level is written anew when so much of it can be dropped. */
 #define COMPACTION_GARBAGE_PERCENT 50u
 
+/* The store time, unix seconds, at which the first table of the deepest level is garbage by the
+ * mere passing of time; 0 when none will be. */
+uint64_t compaction_garbage_due_s(const struct version *version);
+
 /* How far behind merging is: 0 when nothing is due, 100 at the point where writes have to wait. */
 unsigned compaction_debt_percent(const struct version *version,
                                  const struct compaction_policy *policy, size_t level0_stop);

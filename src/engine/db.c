@@ -147,6 +147,7 @@ void db_shape_publish(struct varve_db *db, const struct view *view)
     for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
         runs += view->version->levels[l].run_count;
     atomic_store(&db->run_count, runs);
+    atomic_store(&db->garbage_due_s, compaction_garbage_due_s(view->version));
     atomic_store(&db->debt_percent,
                  compaction_debt_percent(view->version, &policy, db->options.level0_stop));
 }

@@ -446,6 +446,25 @@ START_TEST(mostly_expired_tables_are_written_anew)
 }
 END_TEST
 
+START_TEST(an_idle_store_drops_what_time_has_made_garbage)
+{
+    struct world world;
+    world_init(&world);
+    garbage_fill(&world);
+    jobs_run(&world);
+    clock_before(&world, 100);
+    db_idle(world.db);
+    jobs_run(&world);
+    ck_assert_uint_eq(garbage_merges(&world), 0); /* the last of the table's keys still lives */
+    clock_at(&world, 100);
+    db_idle(world.db);
+    jobs_run(&world);
+    ck_assert_uint_eq(garbage_merges(&world), 1);
+    expect_counts(&world, 0, 0, 0, 0);
+    world_deinit(&world);
+}
+END_TEST
+
 START_TEST(clock_set_back)
 {
     struct world world;
@@ -617,6 +636,7 @@ int main(void)
     tcase_add_test(tests, key_goes_by_the_rule_of_tombstones);
     tcase_add_test(tests, flush_keeps_a_tombstone);
     tcase_add_test(tests, mostly_expired_tables_are_written_anew);
+    tcase_add_test(tests, an_idle_store_drops_what_time_has_made_garbage);
     tcase_add_loop_test(tests, clock_set_back, 0, 2 * MOVES);
     tcase_add_test(tests, clock_set_back_after_a_merge);
     tcase_add_test(tests, one_put_over_another);
