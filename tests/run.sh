@@ -3,10 +3,11 @@
 #
 #   tests/run.sh [quick|long] [PART...] [--list]
 #
-# quick (the default) takes at most ten minutes on two cores once the packages are there; long runs
-# the tests of the suite `long` too. PARTS are the names in the list below, all of them by default.
+# quick (the default) takes at most ten minutes on two cores once the packages are there; long lets
+# the tests that draw or go through many cases do so for hours (tests/lib/budget.h). PARTS are the names in the list below, all of them by default.
 # Each part has a fixed budget of seconds, after which it is ended and counts as failed. One line a
-# part is printed, and details where something failed; all that a part said is kept in build-log/.
+# part is printed, with its seconds and those of all processors that it used, and details where
+# something failed; all that a part said is kept in build-log/.
 # The last line counts the test cases of all parts. Exits 1 if any failed. --list only says what
 # would run.
 #
@@ -26,12 +27,12 @@ parts="lint gcc clang asan tsan install readme systemd"
 budget_of() {
     case $1 in
     lint) echo 20 ;;
-    gcc) echo 180 ;;
+    gcc) echo 140 ;;
     clang) echo 50 ;;
-    asan) echo 210 ;;
-    tsan) echo 80 ;;
+    asan) echo 200 ;;
+    tsan) echo 115 ;;
     install) echo 15 ;;
-    readme) echo 35 ;;
+    readme) echo 50 ;;
     systemd) echo 10 ;;
     esac
 }
@@ -39,7 +40,7 @@ quick_s=600 # the sum of the above
 long_s=$((24 * 3600))
 
 . config/packages.sh
-test_packages="check clang clang-format python3 curl libcurl4-openssl-dev systemd"
+test_packages="check clang clang-format python3 curl systemd"
 
 # promtool comes in the package of a server that would be started on installation: take only the
 # program from it.
@@ -94,8 +95,8 @@ run_tests() {
     name=$1 directory=$2
     shift 2
     rm -f "$directory/meson-logs/testlog.json"
-    if [ "$suite" = quick ]; then
-        set -- "$@" --no-suite long
+    if [ "$suite" = long ]; then
+        set -- "$@" --timeout-multiplier 0 # the part's own budget is the limit
     fi
     $launcher meson test -C "$directory" --no-rebuild "$@" >"$step_log" 2>&1
     rm "$step_log"
@@ -117,11 +118,19 @@ part_clang() {
     step clang-build build build-clang clang -Dbuildtype=release -Dwerror=true
 }
 
+# Under a sanitizer each step is dear: in quick, tests that have a small form take that.
+make_small() {
+    if [ "$suite" = quick ]; then
+        export VARVE_BUDGET=small
+    fi
+}
+
 # gcc's warnings are not exact in code that a sanitizer has changed, so they are no errors here.
 part_asan() {
     ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:abort_on_error=0
     UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
     export ASAN_OPTIONS UBSAN_OPTIONS
+    make_small
     step asan-build build build-asan gcc -Dbuildtype=debugoptimized -Dwerror=false \
         -Db_sanitize=address,undefined &&
         run_tests asan build-asan --timeout-multiplier 4
@@ -131,6 +140,7 @@ part_asan() {
 part_tsan() {
     TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
     export TSAN_OPTIONS
+    make_small
     if setarch -R true 2>/dev/null; then
         launcher="setarch -R"
     fi
@@ -178,18 +188,31 @@ count_log() {
         END { print passed + 0, failed + 0, skipped + 0 }' "$1"
 }
 
+# Sets processor_s to the seconds of all processors that this shell's ended children have used. (A
+# shell of its own for $(...) would have had no children yet.)
+read_processor_s() {
+    times >build-log/times
+    processor_s=$(awk -F '[ms ]+' 'NR == 2 { printf "%.0f", 60 * ($1 + $3) + $2 + $4 }' \
+        build-log/times)
+    rm build-log/times
+}
+
 # A part in a shell of its own, so that its time can be limited.
 run_part() {
     part=$1
     budget=$(($(budget_of "$part") * total_s / quick_s))
     log=build-log/$part.log
     begin=$(date +%s)
+    read_processor_s
+    used=$processor_s
     timeout -k 15 "$budget" sh tests/run.sh "$suite" --only "$part" >"$log" 2>&1 </dev/null 9>&- &
     job=$!
     wait "$job"
     verdict=$?
     job=
     took=$(($(date +%s) - begin))
+    read_processor_s
+    used=$((processor_s - used))
     if [ -f "$step_log" ]; then
         cat "$step_log" >>"$log"
         rm "$step_log"
@@ -206,8 +229,8 @@ run_part() {
     if [ -n "$reason" ]; then
         set -- "$1" $(($2 + 1)) "$3"
     fi
-    printf '%-8s %5d passed, %d failed, %d skipped  (%d s of %d)%s\n' \
-        "$part" "$1" "$2" "$3" "$took" "$budget" "${reason:+  $reason}"
+    printf '%-8s %5d passed, %d failed, %d skipped  (%d s of %d, %d s of processors)%s\n' \
+        "$part" "$1" "$2" "$3" "$took" "$budget" "$used" "${reason:+  $reason}"
     if [ "$2" -gt 0 ]; then
         tail -n 60 "$log" | sed 's/^/    | /'
         echo "    | (all of it: $log)"
@@ -255,6 +278,10 @@ if "$list_only"; then
     exit 0
 fi
 
+unset VARVE_BUDGET
+if [ "$suite" = long ]; then
+    export VARVE_BUDGET=long
+fi
 VARVE_SEED=${VARVE_SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
 export VARVE_SEED
 

@@ -18,6 +18,7 @@
 
 #include <varve/varve.h>
 
+#include "budget.h"
 #include "crash_env.h"
 #include "engine/db.h"
 #include "fault_env.h"
@@ -378,16 +379,11 @@ static uint64_t number_from(const char *name, uint64_t standard)
 
 START_TEST(every_moment_of_a_script)
 {
-    const char *budget = getenv("VARVE_BUDGET");
-    bool is_long = budget != NULL && strcmp(budget, "long") == 0;
     uint64_t seed = number_from("VARVE_SEED", 20240229);
-
-    if (!is_long) {
-        script_whole(seed, 1400, 1, 400);
-        return;
-    }
-    for (uint64_t i = 0; i < 4; i++)
-        script_whole(seed + i, 1600, 4, 100);
+    uint64_t scripts = budget_choose(1, 1, 4);
+    for (uint64_t i = 0; i < scripts; i++)
+        script_whole(seed + i, budget_choose(1400, 1400, 1600), (unsigned)budget_choose(1, 1, 4),
+                     (unsigned)budget_choose(400, 400, 100));
 }
 END_TEST
 

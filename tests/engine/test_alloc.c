@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "budget.h"
 #include "must.h"
 #include "run_suite.h"
 #include "store_rig.h"
@@ -251,7 +252,7 @@ static uint64_t run_once(uint64_t fail_at)
 START_TEST(every_allocation_fails_once)
 {
     uint64_t calls = run_once(UINT64_MAX);
-    uint64_t runs = rig_number("VARVE_ALLOC_RUNS", rig_budget_is_long() ? UINT64_MAX : 400);
+    uint64_t runs = rig_number("VARVE_ALLOC_RUNS", budget_choose(200, 400, UINT64_MAX));
     uint64_t stride = calls / runs + 1, done = 0;
     for (uint64_t k = 1; k <= calls; k += stride, done++)
         run_once(k);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "budget.h"
 #include "engine/compaction_plan.h"
 #include "must.h"
 #include "run_suite.h"
@@ -382,7 +383,7 @@ static void tree_run(uint64_t seed, bool changes, struct tree *total)
 
 START_TEST(trees_in_miniature)
 {
-    uint64_t seed = rig_number("VARVE_SEED", 1), runs = rig_budget_is_long() ? 20000 : 200;
+    uint64_t seed = rig_number("VARVE_SEED", 1), runs = budget_choose(80, 200, 20000);
     struct tree total = {0};
     for (uint64_t i = 0; i < runs; i++)
         tree_run(seed + i, _i == 1, &total);

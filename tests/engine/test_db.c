@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "budget.h"
 #include "crash_env.h"
 #include "must.h"
 #include "run_suite.h"
@@ -499,15 +500,15 @@ static uint64_t seed_first(void)
 
 START_TEST(walks_stepped)
 {
-    uint64_t walks = rig_budget_is_long() ? 60 : 4;
+    uint64_t walks = budget_choose(2, 4, 60), operations = budget_choose(15000, 30000, 30000);
     for (uint64_t i = 0; i < walks; i++)
-        walk_in_memory(seed_first() + i, true, 30000);
+        walk_in_memory(seed_first() + i, true, operations);
 }
 END_TEST
 
 START_TEST(walks_with_threads)
 {
-    uint64_t walks = rig_budget_is_long() ? 30 : 2;
+    uint64_t walks = budget_choose(2, 2, 30);
     for (uint64_t i = 0; i < walks; i++)
         walk_in_memory(seed_first() + 1000 + i, false, 15000);
 }
@@ -518,7 +519,7 @@ START_TEST(walk_on_a_real_file_system)
     struct tmpdir dir = {0};
     tmpdir_make(&dir);
     walk_run(seed_first() + 2000, env_posix(), tmpdir_path(&dir, "store"), false,
-             rig_budget_is_long() ? 50000 : 4000);
+             budget_choose(4000, 4000, 50000));
     tmpdir_remove(&dir);
 }
 END_TEST

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "budget.h"
 #include "crash_env.h"
 #include "fault_env.h"
 #include "must.h"
@@ -442,7 +443,7 @@ static const struct {
 static void runs_of_way(enum varve_status status, bool short_write)
 {
     /* Two runs with a k of their own for every so many calls. */
-    uint64_t runs_per_kind = rig_number("VARVE_FAULT_RUNS", rig_budget_is_long() ? 100000 : 20);
+    uint64_t runs_per_kind = rig_number("VARVE_FAULT_RUNS", budget_choose(8, 20, 100000));
     uint64_t runs = 0;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         struct fault_rule rule = {.operations = kinds[i].operation,

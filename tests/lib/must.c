@@ -1,3 +1,6 @@
+/*
+ * What fails here is told to standard error, with its place, and aborts.
+ */
 #include "must.h"
 
 #include <stdint.h>

@@ -1,3 +1,6 @@
+/*
+ * A directory is made by mkdtemp() and removed by a walk that meets each folder after its content.
+ */
 #include "tmpdir.h"
 
 #include <ftw.h>

@@ -2,8 +2,8 @@
  * tests/unit/os/crash_scene.h: what the tests of the crash env share: one, with a durable directory
  * "/d", and short ways to fill it and to look into images.
  */
-#ifndef CRASH_SCENE_H
-#define CRASH_SCENE_H
+#ifndef TESTS_UNIT_OS_CRASH_SCENE_H
+#define TESTS_UNIT_OS_CRASH_SCENE_H
 
 #include <check.h>
 #include <stdlib.h>
