@@ -4,12 +4,12 @@
 #   tests/run.sh [quick|long] [PART...] [--list]
 #
 # quick (the default) takes at most ten minutes on two cores once the packages are there; long lets
-# the tests that draw or go through many cases do so for hours (tests/lib/budget.h). PARTS are the names in the list below, all of them by default.
-# Each part has a fixed budget of seconds, after which it is ended and counts as failed. One line a
-# part is printed, with its seconds and those of all processors that it used, and details where
-# something failed; all that a part said is kept in build-log/.
-# The last line counts the test cases of all parts. Exits 1 if any failed. --list only says what
-# would run.
+# the tests that draw or go through many cases do so for hours (tests/lib/budget.h). PARTS are the
+# names in the list below, all of them by default. Each part has a fixed budget of seconds, after
+# which it is ended and counts as failed. One line a part is printed, with its seconds and those of
+# all processors that it used, and details where something failed; all that a part said is kept in
+# build-log/. The last line counts the test cases of all parts. Exits 1 if any failed. --list only
+# says what would run.
 #
 # VARVE_SEED seeds the random tests (a fresh seed by default, printed). VARVE_BUDGET_S sets the
 # seconds of all parts together; each has its share of them.
