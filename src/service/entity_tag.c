@@ -25,9 +25,10 @@ static void skip(struct varve_slice *in, const char *bytes)
 }
 
 /* Takes [W/]"…" and gives the part with the quotes. */
-static bool take_tag(struct varve_slice *in, struct varve_slice *ret_tag)
+static bool take_tag(struct varve_slice *in, struct varve_slice *ret_tag, bool *ret_weak)
 {
-    if (in->size >= 2 && in->data[0] == 'W' && in->data[1] == '/')
+    *ret_weak = in->size >= 2 && in->data[0] == 'W' && in->data[1] == '/';
+    if (*ret_weak)
         take(in, 2);
     if (in->size < 2 || in->data[0] != '"')
         return false;
@@ -42,29 +43,83 @@ static bool take_tag(struct varve_slice *in, struct varve_slice *ret_tag)
     return true;
 }
 
+enum list_step { LIST_TAG, LIST_ANY, LIST_END, LIST_MALFORMED };
+
+/* Takes a list apart: the next tag of it, or the `*` that it is. `first` is true at its beginning
+ * and false from then on. */
+static enum list_step take_element(struct varve_slice *list, bool *first,
+                                   struct varve_slice *ret_tag, bool *ret_weak)
+{
+    bool begins = *first;
+    *first = false;
+    skip(list, " \t");
+    if (begins && list->size > 0 && list->data[0] == '*') {
+        take(list, 1);
+        skip(list, " \t");
+        return list->size == 0 ? LIST_ANY : LIST_MALFORMED;
+    }
+    if (!begins && list->size > 0 && list->data[0] != ',')
+        return LIST_MALFORMED;
+    skip(list, " \t,");
+    if (list->size == 0)
+        return begins ? LIST_MALFORMED : LIST_END;
+    return take_tag(list, ret_tag, ret_weak) ? LIST_TAG : LIST_MALFORMED;
+}
+
 bool entity_tag_is_listed(struct varve_slice list, const char *tag, bool *ret_listed)
 {
-    bool listed = false;
-    skip(&list, " \t");
-    if (list.size > 0 && list.data[0] == '*') {
-        take(&list, 1);
-        skip(&list, " \t");
-        *ret_listed = true;
-        return list.size == 0;
-    }
-    skip(&list, " \t,");
-    if (list.size == 0)
-        return false;
-    while (list.size > 0) {
-        struct varve_slice element = {0};
-        if (!take_tag(&list, &element))
-            return false;
+    struct varve_slice element = {0};
+    bool first = true, weak = false, listed = false;
+    enum list_step step;
+    while ((step = take_element(&list, &first, &element, &weak)) == LIST_TAG)
         listed = listed || varve_slice_compare(element, varve_slice_str(tag)) == 0;
-        skip(&list, " \t");
-        if (list.size > 0 && list.data[0] != ',')
-            return false;
-        skip(&list, " \t,");
-    }
-    *ret_listed = listed;
+    if (step == LIST_MALFORMED)
+        return false;
+    *ret_listed = listed || step == LIST_ANY;
     return true;
+}
+
+void entity_tags_deinit(struct entity_tags *tags)
+{
+    buf_deinit(&tags->revisions);
+    *tags = (struct entity_tags){0};
+}
+
+/* The revision that a tag with its quotes stands for; 0: none. */
+static uint64_t revision_of(struct varve_slice tag)
+{
+    char text[ENTITY_TAG_BYTES];
+    uint64_t revision = 0;
+    for (size_t i = 1; i < tag.size && tag.data[i] >= '0' && tag.data[i] <= '9'; i++) {
+        if (__builtin_mul_overflow(revision, 10, &revision) ||
+            __builtin_add_overflow(revision, (uint64_t)(tag.data[i] - '0'), &revision))
+            return 0;
+    }
+    for (enum entity_form form = ENTITY_RAW; form <= ENTITY_UTF8; form++) {
+        entity_tag_format(revision, form, text);
+        if (varve_slice_compare(tag, varve_slice_str(text)) == 0)
+            return revision;
+    }
+    return 0;
+}
+
+enum varve_status entity_tags_add(struct entity_tags *tags, struct varve_slice list)
+{
+    struct varve_slice element = {0};
+    bool first = true, weak = false;
+    enum list_step step;
+    if (tags->any)
+        return status_raise(VARVE_INVALID);
+    while ((step = take_element(&list, &first, &element, &weak)) == LIST_TAG) {
+        uint64_t revision = weak ? 0 : revision_of(element);
+        enum varve_status status =
+            revision > 0 ? buf_append(&tags->revisions, &revision, sizeof revision) : VARVE_OK;
+        if (status != VARVE_OK)
+            return status;
+    }
+    if (step == LIST_MALFORMED || (step == LIST_ANY && tags->given))
+        return status_raise(VARVE_INVALID);
+    tags->any = step == LIST_ANY;
+    tags->given = true;
+    return VARVE_OK;
 }

@@ -17,11 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/batch.h"
+#include "service/limits.h"
 #include "service/router.h"
 #include "service/wire.h"
 
 #define SPARE_EXCHANGES_MAX 256u
 #define KEPT_BUFFER_BYTES (8u << 10)
+#define KEPT_CHECKS 64u
 #define FIRST_BODY_RESERVE_BYTES (64u << 10)
 
 /* Making, using again, freeing. */
@@ -44,6 +47,7 @@ void exchange_free(struct exchange *exchange)
     target_deinit(&exchange->target);
     problem_deinit(&exchange->problem);
     json_results_deinit(&exchange->results);
+    batch_work_free(exchange->batch_work);
     varve_batch_free(exchange->batch);
     buf_deinit(&exchange->raw_target);
     buf_deinit(&exchange->header_list);
@@ -65,7 +69,8 @@ static void batch_recycle(struct exchange *exchange)
 {
     if (exchange->batch == NULL)
         return;
-    bool large = varve_batch_bytes(exchange->batch) > KEPT_BUFFER_BYTES;
+    bool large = varve_batch_bytes(exchange->batch) > KEPT_BUFFER_BYTES ||
+                 varve_batch_check_count(exchange->batch) > KEPT_CHECKS;
     varve_batch_clear(exchange->batch);
     if (large) {
         varve_batch_free(exchange->batch);
@@ -89,6 +94,7 @@ static void exchange_put_back(struct exchange *exchange)
     target_deinit(&exchange->target);
     problem_deinit(&exchange->problem);
     json_results_deinit(&exchange->results);
+    batch_work_free(exchange->batch_work);
     batch_recycle(exchange);
     struct buf *bufs[] = {&exchange->raw_target, &exchange->header_list, &exchange->body,
                           &exchange->value, &exchange->answer.body};
@@ -541,7 +547,10 @@ enum MHD_Result exchange_on_request(void *context, struct MHD_Connection *connec
 
 enum varve_status exchange_begin_batch(struct exchange *exchange)
 {
-    return exchange->batch != NULL ? VARVE_OK : varve_batch_new(&exchange->batch);
+    if (exchange->batch == NULL)
+        return varve_batch_new(&exchange->batch);
+    varve_batch_clear(exchange->batch);
+    return VARVE_OK;
 }
 
 static void wait(struct exchange *exchange)

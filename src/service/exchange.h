@@ -25,6 +25,7 @@
 #include "service/target.h"
 
 struct route;
+struct batch_work;
 
 enum exchange_phase {
     EXCHANGE_NEW,     /* the request line is here */
@@ -83,9 +84,11 @@ struct exchange {
     enum representation representation; /* of the body of a write, or of the answer to a read */
     enum value_encoding encoding;
     enum varve_sync sync;
+    uint64_t ttl_s; /* 0: none */
     struct buf value;
     struct varve_batch *batch; /* kept for the next exchange */
     struct json_results results;
+    struct batch_work *batch_work;    /* owned; of a batch under way */
     struct varve_write_request write; /* delivered: the wait is over */
     struct thread_job job;
     bool waits_for_job;
@@ -132,7 +135,7 @@ MUST_CHECK enum varve_status exchange_begin_batch(struct exchange *exchange);
 /* Suspends and commits `batch`; the route's finish finds status and revision in `write`. */
 enum exchange_step exchange_commit(struct exchange *exchange);
 /* Suspends and has `run` (a job of this exchange) done by a worker, which ends with
- * exchange_job_done; urgent is what does not take long. */
+ * exchange_job_done; patient is what may wait for very long itself. */
 enum exchange_step exchange_work(struct exchange *exchange, enum thread_job_kind kind,
                                  void (*run)(struct thread_job *job));
 struct exchange *exchange_of_job(struct thread_job *job);

@@ -44,39 +44,53 @@ static void write_revision(struct json_writer *w, uint64_t revision)
     json_write_uint(w, revision);
 }
 
+static void write_expiry(struct json_writer *w, uint64_t expires_at)
+{
+    if (expires_at == 0)
+        return;
+    json_write_name(w, "expires_at");
+    json_write_uint(w, expires_at);
+}
+
+static void write_stamp(struct json_writer *w, struct json_stamp stamp)
+{
+    write_revision(w, stamp.revision);
+    write_expiry(w, stamp.expires_at);
+}
+
 static void write_item(struct json_writer *w, struct varve_slice key, struct varve_slice value,
-                       enum value_encoding encoding, uint64_t revision)
+                       enum value_encoding encoding, struct json_stamp stamp)
 {
     json_write_object_begin(w);
     write_key(w, key);
     write_value(w, value, encoding);
-    write_revision(w, revision);
+    write_stamp(w, stamp);
     json_write_object_end(w);
 }
 
-static void write_key_item(struct json_writer *w, struct varve_slice key, uint64_t revision)
+static void write_key_item(struct json_writer *w, struct varve_slice key, struct json_stamp stamp)
 {
     json_write_object_begin(w);
     write_key(w, key);
-    write_revision(w, revision);
+    write_stamp(w, stamp);
     json_write_object_end(w);
 }
 
 enum varve_status json_answer_item(struct buf *out, struct varve_slice key,
                                    struct varve_slice value, enum value_encoding encoding,
-                                   uint64_t revision)
+                                   struct json_stamp stamp)
 {
     struct json_writer w;
     json_writer_init(&w, out);
-    write_item(&w, key, value, encoding, revision);
+    write_item(&w, key, value, encoding, stamp);
     return json_writer_status(&w);
 }
 
-enum varve_status json_answer_key(struct buf *out, struct varve_slice key, uint64_t revision)
+enum varve_status json_answer_key(struct buf *out, struct varve_slice key, struct json_stamp stamp)
 {
     struct json_writer w;
     json_writer_init(&w, out);
-    write_key_item(&w, key, revision);
+    write_key_item(&w, key, stamp);
     return json_writer_status(&w);
 }
 
@@ -108,24 +122,24 @@ static enum varve_status finish_item(struct json_page *page, const struct json_w
 
 enum varve_status json_page_add(struct json_page *page, struct varve_slice key,
                                 struct varve_slice value, enum value_encoding encoding,
-                                uint64_t revision)
+                                struct json_stamp stamp)
 {
     if (page->count > 0 && value.size > LIMIT_RANGE_PAGE_BYTES)
         return VARVE_END; /* not worth encoding first */
     size_t from = page->out->size;
     struct json_writer w;
     json_writer_resume(&w, page->out, page->count > 0);
-    write_item(&w, key, value, encoding, revision);
+    write_item(&w, key, value, encoding, stamp);
     return finish_item(page, &w, from);
 }
 
 enum varve_status json_page_add_key(struct json_page *page, struct varve_slice key,
-                                    uint64_t revision)
+                                    struct json_stamp stamp)
 {
     size_t from = page->out->size;
     struct json_writer w;
     json_writer_resume(&w, page->out, page->count > 0);
-    write_key_item(&w, key, revision);
+    write_key_item(&w, key, stamp);
     return finish_item(page, &w, from);
 }
 
@@ -162,7 +176,7 @@ static void begin_result(struct json_results *results, struct json_writer *w, co
     json_write_text(w, op);
 }
 
-static size_t answer_bytes_max(const struct json_results *results)
+size_t json_results_bytes_max(const struct json_results *results)
 {
     size_t holes = results->holes.size / sizeof(size_t);
     return results->text.size + holes * REVISION_DIGITS_MAX + RESULTS_FRAME_BYTES;
@@ -172,7 +186,7 @@ static enum varve_status end_result(struct json_results *results, struct json_wr
 {
     json_write_object_end(w);
     enum varve_status status = json_writer_status(w);
-    if (status == VARVE_OK && answer_bytes_max(results) > LIMIT_BATCH_ANSWER_BYTES)
+    if (status == VARVE_OK && json_results_bytes_max(results) > LIMIT_BATCH_ANSWER_BYTES)
         return status_raise(VARVE_TOO_LARGE);
     return status;
 }
@@ -191,8 +205,15 @@ enum varve_status json_results_add_delete(struct json_results *results)
     return end_result(results, &w);
 }
 
+enum varve_status json_results_add_check(struct json_results *results)
+{
+    struct json_writer w;
+    begin_result(results, &w, "check");
+    return end_result(results, &w);
+}
+
 enum varve_status json_results_add_get(struct json_results *results, struct varve_slice value,
-                                       enum value_encoding encoding, uint64_t revision)
+                                       enum value_encoding encoding, struct json_stamp stamp)
 {
     if (value.size > LIMIT_BATCH_ANSWER_BYTES)
         return status_raise(VARVE_TOO_LARGE); /* not worth encoding first */
@@ -201,8 +222,8 @@ enum varve_status json_results_add_get(struct json_results *results, struct varv
     json_write_name(&w, "found");
     json_write_bool(&w, true);
     write_value(&w, value, encoding);
-    if (revision != JSON_REVISION_OF_BATCH) {
-        write_revision(&w, revision);
+    if (stamp.revision != JSON_REVISION_OF_BATCH) {
+        write_revision(&w, stamp.revision);
     } else {
         json_write_name(&w, "revision");
         size_t hole = results->text.size;
@@ -210,6 +231,7 @@ enum varve_status json_results_add_get(struct json_results *results, struct varv
         if (json_writer_status(&w) == VARVE_OK)
             w.status = buf_append(&results->holes, &hole, sizeof hole);
     }
+    write_expiry(&w, stamp.expires_at);
     return end_result(results, &w);
 }
 
@@ -225,7 +247,7 @@ enum varve_status json_results_add_missing(struct json_results *results)
 enum varve_status json_results_finish(const struct json_results *results, uint64_t revision,
                                       struct buf *out)
 {
-    enum varve_status status = buf_reserve(out, answer_bytes_max(results));
+    enum varve_status status = buf_reserve(out, json_results_bytes_max(results));
     if (status == VARVE_OK)
         status = buf_append_format(out, "{\"revision\":%llu,\"results\":[",
                                    (unsigned long long)revision);

@@ -16,14 +16,23 @@
 /* How the client wants values. UTF8 falls back to base64, value by value, where it must. */
 enum value_encoding { VALUE_BASE64, VALUE_UTF8 };
 
-/* {"key":…,"value":…,"encoding":…,"revision":…}; "key64" where the key is no text. */
+/* Of the commit that put a value. */
+struct json_stamp {
+    uint64_t revision;
+    uint64_t expires_at; /* unix seconds; 0: never, and left out */
+};
+
+/* {"key":…,"value":…,"encoding":…,"revision":…,"expires_at":…}; "key64" where the key is no text.
+ */
 MUST_CHECK enum varve_status json_answer_item(struct buf *out, struct varve_slice key,
                                               struct varve_slice value,
-                                              enum value_encoding encoding, uint64_t revision);
+                                              enum value_encoding encoding,
+                                              struct json_stamp stamp);
 
-/* {"key":…,"revision":…}: the answer to a PUT, and an item of a scan of keys only. */
+/* {"key":…,"revision":…,"expires_at":…}: the answer to a PUT, and an item of a scan of keys only.
+ */
 MUST_CHECK enum varve_status json_answer_key(struct buf *out, struct varve_slice key,
-                                             uint64_t revision);
+                                             struct json_stamp stamp);
 
 /* A page of a scan: begin, items, end. An item that would take the page over
  * LIMIT_RANGE_PAGE_BYTES is left out and gives VARVE_END; the first one always fits. */
@@ -35,9 +44,9 @@ struct json_page {
 MUST_CHECK enum varve_status json_page_begin(struct json_page *page, struct buf *out);
 MUST_CHECK enum varve_status json_page_add(struct json_page *page, struct varve_slice key,
                                            struct varve_slice value, enum value_encoding encoding,
-                                           uint64_t revision);
+                                           struct json_stamp stamp);
 MUST_CHECK enum varve_status json_page_add_key(struct json_page *page, struct varve_slice key,
-                                               uint64_t revision);
+                                               struct json_stamp stamp);
 /* `next_cursor` is text; empty: the range holds no more, and "truncated" is false. */
 MUST_CHECK enum varve_status json_page_end(struct json_page *page, struct varve_slice next_cursor,
                                            uint64_t revision);
@@ -53,11 +62,15 @@ struct json_results {
 void json_results_deinit(struct json_results *results);
 MUST_CHECK enum varve_status json_results_add_put(struct json_results *results);
 MUST_CHECK enum varve_status json_results_add_delete(struct json_results *results);
-/* `revision` is JSON_REVISION_OF_BATCH for a value that an earlier operation of the batch put. */
+MUST_CHECK enum varve_status json_results_add_check(struct json_results *results);
+/* The revision is JSON_REVISION_OF_BATCH for a value that an earlier operation of the batch put. */
 MUST_CHECK enum varve_status json_results_add_get(struct json_results *results,
                                                   struct varve_slice value,
-                                                  enum value_encoding encoding, uint64_t revision);
+                                                  enum value_encoding encoding,
+                                                  struct json_stamp stamp);
 MUST_CHECK enum varve_status json_results_add_missing(struct json_results *results);
+/* How large the answer can become. */
+size_t json_results_bytes_max(const struct json_results *results);
 /* Appends {"revision":…,"results":[…]}. */
 MUST_CHECK enum varve_status json_results_finish(const struct json_results *results,
                                                  uint64_t revision, struct buf *out);

@@ -177,7 +177,7 @@ static bool has_nul(struct varve_slice text)
 
 /* The members of an operation, or of a PUT body; NULL where it has none of that name. */
 struct members {
-    const json_t *op, *key, *key64, *value, *encoding;
+    const json_t *op, *key, *key64, *value, *encoding, *ttl, *revision;
 };
 
 static void collect_members(struct reader *reader, json_t *object, const char *parent,
@@ -191,6 +191,10 @@ static void collect_members(struct reader *reader, json_t *object, const char *p
             ret->value = value;
         else if (strcmp(name, "encoding") == 0)
             ret->encoding = value;
+        else if (strcmp(name, "ttl") == 0)
+            ret->ttl = value;
+        else if (is_operation && strcmp(name, "revision") == 0)
+            ret->revision = value;
         else if (is_operation && strcmp(name, "op") == 0)
             ret->op = value;
         else if (is_operation && strcmp(name, "key") == 0)
@@ -255,14 +259,29 @@ static void read_value(struct reader *reader, const char *parent, const struct m
     *ret_value = value;
 }
 
+static void read_ttl(struct reader *reader, const char *parent, const json_t *ttl,
+                     uint64_t *ret_ttl_s)
+{
+    if (ttl == NULL)
+        return;
+    json_int_t seconds = json_integer_value(ttl); /* of no integer: 0 */
+    if (seconds < 1 || seconds > LIMIT_TTL_S)
+        complain(reader, parent, "ttl", "\"ttl\" is a whole number of seconds from 1 to %u",
+                 LIMIT_TTL_S);
+    else
+        *ret_ttl_s = (uint64_t)seconds;
+}
+
 enum varve_status json_body_parse_put(struct varve_slice body, size_t value_bytes_max,
-                                      struct buf *ret_value, struct problem *ret_problem)
+                                      struct buf *ret_value, uint64_t *ret_ttl_s,
+                                      struct problem *ret_problem)
 {
     json_t *root = NULL;
     struct reader reader = {.problem = ret_problem, .value_bytes_max = value_bytes_max};
     struct buf bytes = {0};
     struct varve_slice value = {0};
     struct members members = {0};
+    uint64_t ttl_s = 0;
 
     enum varve_status status = parse_object(body, &root, ret_problem);
     if (status != VARVE_OK)
@@ -270,6 +289,8 @@ enum varve_status json_body_parse_put(struct varve_slice body, size_t value_byte
     collect_members(&reader, root, "", false, &members);
     if (!reader.full)
         read_value(&reader, "", &members, &bytes, &value);
+    if (!reader.full)
+        read_ttl(&reader, "", members.ttl, &ttl_s);
     if (reader.status == VARVE_OK && value.data != bytes.data) {
         status = buf_assign(&bytes, value); /* text, which goes with the tree */
         if (status != VARVE_OK)
@@ -278,6 +299,7 @@ enum varve_status json_body_parse_put(struct varve_slice body, size_t value_byte
     if (reader.status == VARVE_OK) {
         struct buf old = *ret_value;
         *ret_value = bytes;
+        *ret_ttl_s = ttl_s;
         bytes = old;
     }
     buf_deinit(&bytes);
@@ -328,7 +350,11 @@ static bool read_kind(struct reader *reader, const char *parent, const struct me
                       enum batch_op_kind *ret_kind)
 {
     static const char *const names[] = {
-        [BATCH_PUT] = "put", [BATCH_DELETE] = "delete", [BATCH_GET] = "get"};
+        [BATCH_PUT] = "put",
+        [BATCH_DELETE] = "delete",
+        [BATCH_GET] = "get",
+        [BATCH_CHECK] = "check",
+    };
     for (size_t kind = 0; kind < sizeof names / sizeof names[0]; kind++) {
         if (string_is(members->op, names[kind])) {
             *ret_kind = (enum batch_op_kind)kind;
@@ -338,8 +364,33 @@ static bool read_kind(struct reader *reader, const char *parent, const struct me
     if (members->op == NULL)
         complain(reader, parent, NULL, "the member \"op\" is missing");
     else
-        complain(reader, parent, "op", "\"op\" is \"put\", \"delete\" or \"get\"");
+        complain(reader, parent, "op", "\"op\" is \"put\", \"delete\", \"get\" or \"check\"");
     return false;
+}
+
+static void read_revision(struct reader *reader, const char *parent, const json_t *revision,
+                          uint64_t *ret_revision)
+{
+    if (revision == NULL)
+        complain(reader, parent, NULL, "the member \"revision\" is missing");
+    else if (!json_is_integer(revision) || json_integer_value(revision) < 0)
+        complain(reader, parent, "revision", "\"revision\" is a whole number; 0 is an absent key");
+    else
+        *ret_revision = (uint64_t)json_integer_value(revision);
+}
+
+/* Members that this kind of operation does not have. */
+static void refuse_members(struct reader *reader, const char *parent, enum batch_op_kind kind,
+                           const struct members *members)
+{
+    if (members->value != NULL && kind != BATCH_PUT)
+        complain(reader, parent, "value", "only a \"put\" has a \"value\"");
+    if (members->ttl != NULL && kind != BATCH_PUT)
+        complain(reader, parent, "ttl", "only a \"put\" has a \"ttl\"");
+    if (members->encoding != NULL && kind != BATCH_PUT && kind != BATCH_GET)
+        complain(reader, parent, "encoding", "only \"put\" and \"get\" have an \"encoding\"");
+    if (members->revision != NULL && kind != BATCH_CHECK)
+        complain(reader, parent, "revision", "only a \"check\" has a \"revision\"");
 }
 
 static void read_op(struct reader *reader, json_t *object, size_t index, struct buf *decoded,
@@ -358,16 +409,24 @@ static void read_op(struct reader *reader, json_t *object, size_t index, struct 
     read_key(reader, parent, &members, decoded, &ret_op->key);
     if (reader->full)
         return;
-    if (ret_op->kind == BATCH_PUT) {
-        read_value(reader, parent, &members, decoded, &ret_op->value);
+    refuse_members(reader, parent, ret_op->kind, &members);
+    if (reader->full)
         return;
-    }
-    if (members.value != NULL)
-        complain(reader, parent, "value", "only a \"put\" has a \"value\"");
-    if (ret_op->kind == BATCH_GET)
+    switch (ret_op->kind) {
+    case BATCH_PUT:
+        read_value(reader, parent, &members, decoded, &ret_op->value);
+        if (!reader->full)
+            read_ttl(reader, parent, members.ttl, &ret_op->ttl_s);
+        break;
+    case BATCH_GET:
         read_encoding(reader, parent, members.encoding, &ret_op->utf8);
-    else if (members.encoding != NULL)
-        complain(reader, parent, "encoding", "a \"delete\" has no \"encoding\"");
+        break;
+    case BATCH_CHECK:
+        read_revision(reader, parent, members.revision, &ret_op->revision);
+        break;
+    case BATCH_DELETE:
+        break;
+    }
 }
 
 void batch_ops_deinit(struct batch_ops *batch)

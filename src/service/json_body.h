@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <varve/slice.h>
 
@@ -19,17 +20,20 @@
 /* Seeds jansson's hashing. Once, before any thread. */
 void json_body_setup(void);
 
-/* {"value":…,"encoding":"base64"|"utf8"}: the value's bytes replace the content of `ret_value`. */
+/* {"value":…,"encoding":"base64"|"utf8","ttl":…}: the value's bytes replace the content of
+ * `ret_value`; a body without a TTL gives 0. */
 MUST_CHECK enum varve_status json_body_parse_put(struct varve_slice body, size_t value_bytes_max,
-                                                 struct buf *ret_value,
+                                                 struct buf *ret_value, uint64_t *ret_ttl_s,
                                                  struct problem *ret_problem);
 
-enum batch_op_kind { BATCH_PUT, BATCH_DELETE, BATCH_GET };
+enum batch_op_kind { BATCH_PUT, BATCH_DELETE, BATCH_GET, BATCH_CHECK };
 
 struct batch_op {
     enum batch_op_kind kind;
     struct varve_slice key;   /* 1 to VARVE_KEY_BYTES_MAX bytes */
     struct varve_slice value; /* BATCH_PUT */
+    uint64_t ttl_s;           /* BATCH_PUT: 0: lives for ever */
+    uint64_t revision;        /* BATCH_CHECK */
     bool utf8;                /* BATCH_GET: values as text where they can be */
 };
 

@@ -15,19 +15,6 @@
 #include "service/json_body.h"
 #include "service/limits.h"
 
-/* What a write may not be taken for: an unconditional one. */
-static enum varve_status refuse_conditions(struct exchange *exchange)
-{
-    static const char *const names[] = {"If-Match", "If-None-Match"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (header_find(exchange_headers(exchange), exchange_header_count(exchange), names[i]) !=
-            NULL)
-            return problem_set(&exchange->problem, PROBLEM_INVALID_REQUEST,
-                               "%s is not supported for writes", names[i]);
-    }
-    return VARVE_OK;
-}
-
 enum varve_status kv_read_sync(struct exchange *exchange)
 {
     static const char name[] = "sync";
@@ -112,8 +99,8 @@ static enum varve_status write_value(struct exchange *exchange, struct varve_val
         *value = (struct varve_value){0};
         return VARVE_OK;
     }
-    return json_answer_item(out, exchange->target.key, value->data, exchange->encoding,
-                            value->revision);
+    struct json_stamp stamp = {.revision = value->revision, .expires_at = value->expires_at};
+    return json_answer_item(out, exchange->target.key, value->data, exchange->encoding, stamp);
 }
 
 /* May keep `value`, which is then empty. */
@@ -158,17 +145,94 @@ const struct route kv_get_route = {
     .handle = handle_get,
 };
 
+/* Writes and their conditions. */
+
+/* What a list of tags asks of the key's revision. */
+static enum varve_status add_condition(struct exchange *exchange, const struct entity_tags *tags,
+                                       bool is_match)
+{
+    static const uint64_t absent = 0, never = UINT64_MAX; /* no commit has that */
+    struct varve_check check = {.key = exchange->target.key};
+    if (tags->any) {
+        check.kind = is_match ? VARVE_CHECK_IS_NOT : VARVE_CHECK_IS;
+        check.revisions = &absent;
+        check.revision_count = 1;
+    } else {
+        check.kind = is_match ? VARVE_CHECK_IS : VARVE_CHECK_IS_NOT;
+        check.revisions = (const uint64_t *)(const void *)tags->revisions.data;
+        check.revision_count = tags->revisions.size / sizeof(uint64_t);
+    }
+    if (check.revision_count == 0) { /* nothing that is listed can match */
+        check.revisions = &never;
+        check.revision_count = 1;
+    }
+    return varve_batch_check(exchange->batch, &check);
+}
+
+/* On failure the problem is set. */
+static enum varve_status read_condition(struct exchange *exchange, const char *name, bool is_match)
+{
+    const struct header *headers = exchange_headers(exchange);
+    struct entity_tags tags = {0};
+    enum varve_status status = VARVE_OK;
+    for (size_t i = 0; status == VARVE_OK && i < exchange_header_count(exchange); i++) {
+        if (header_find(&headers[i], 1, name) != NULL)
+            status = entity_tags_add(&tags, headers[i].value);
+    }
+    if (status == VARVE_OK && tags.given)
+        status = add_condition(exchange, &tags, is_match);
+    entity_tags_deinit(&tags);
+    if (status == VARVE_INVALID)
+        return problem_set(&exchange->problem, PROBLEM_INVALID_REQUEST,
+                           "%s is no list of entity tags", name);
+    return status == VARVE_OK ? VARVE_OK : problem_set_status(&exchange->problem, status);
+}
+
+static enum exchange_step commit_if(struct exchange *exchange)
+{
+    enum varve_status status = read_condition(exchange, "If-Match", true);
+    if (status == VARVE_OK)
+        status = read_condition(exchange, "If-None-Match", false);
+    return status == VARVE_OK ? exchange_commit(exchange) : exchange_refuse(exchange);
+}
+
+static enum exchange_step fail_write(struct exchange *exchange)
+{
+    struct problem *problem = &exchange->problem;
+    if (exchange->write.status != VARVE_CONFLICT)
+        return exchange_fail(exchange, exchange->write.status);
+    (void)problem_set(problem, PROBLEM_PRECONDITION_FAILED,
+                      "If-Match or If-None-Match does not hold; nothing was written");
+    problem->has_current_revision = true;
+    (void)varve_batch_check_held(exchange->batch, 0, &problem->current_revision); /* one key */
+    return exchange_refuse(exchange);
+}
+
 /* PUT */
 
 static enum varve_status prepare_put(struct exchange *exchange)
 {
-    enum varve_status status = refuse_conditions(exchange);
-    if (status == VARVE_OK)
-        status = kv_read_sync(exchange);
+    struct query *query = &exchange->target.query;
+    struct problem *problem = &exchange->problem;
+    enum varve_status status = kv_read_sync(exchange);
     if (status == VARVE_OK)
         status = content_type_choose(exchange_headers(exchange), exchange_header_count(exchange),
-                                     true, &exchange->representation, &exchange->problem);
-    return status;
+                                     true, &exchange->representation, problem);
+    if (status != VARVE_OK)
+        return status;
+    if (exchange->representation == REPRESENTATION_JSON && query_find(query, "ttl") != NULL)
+        return problem_set(problem, PROBLEM_INVALID_PARAMETER,
+                           "the query parameter \"ttl\" goes with a raw body; JSON has a member");
+    return query_get_uint(query, "ttl", 1, LIMIT_TTL_S, &exchange->ttl_s, problem);
+}
+
+static enum varve_status add_put(struct exchange *exchange, struct varve_slice value)
+{
+    struct varve_slice key = exchange->target.key;
+    if (exchange->ttl_s == 0)
+        return varve_batch_put(exchange->batch, key, value);
+    return varve_batch_put_expiring(exchange->batch, key, value,
+                                    service_expiry_base_s() + exchange->ttl_s);
 }
 
 static enum exchange_step handle_put(struct exchange *exchange)
@@ -176,39 +240,40 @@ static enum exchange_step handle_put(struct exchange *exchange)
     struct varve_slice value = buf_slice(&exchange->body);
     if (exchange->representation == REPRESENTATION_JSON) {
         size_t bytes_max = exchange->loop->service->config->engine.value_bytes_max;
-        if (json_body_parse_put(value, bytes_max, &exchange->value, &exchange->problem) != VARVE_OK)
+        if (json_body_parse_put(value, bytes_max, &exchange->value, &exchange->ttl_s,
+                                &exchange->problem) != VARVE_OK)
             return exchange_refuse(exchange);
         value = buf_slice(&exchange->value);
     }
     enum varve_status status = exchange_begin_batch(exchange);
     if (status == VARVE_OK)
-        status = varve_batch_put(exchange->batch, exchange->target.key, value);
-    return status == VARVE_OK ? exchange_commit(exchange) : exchange_fail(exchange, status);
+        status = add_put(exchange, value);
+    return status == VARVE_OK ? commit_if(exchange) : exchange_fail(exchange, status);
 }
 
 static enum exchange_step finish_put(struct exchange *exchange)
 {
     if (exchange->write.status != VARVE_OK)
-        return exchange_fail(exchange, exchange->write.status);
+        return fail_write(exchange);
     struct answer *answer = &exchange->answer;
     answer->has_revision = true;
     answer->revision = exchange->write.revision;
     answer->has_tag = true;
     answer->tag_form = ENTITY_RAW;
-    enum varve_status status =
-        json_answer_key(&answer->body, exchange->target.key, answer->revision);
+    enum varve_status status = json_answer_key(&answer->body, exchange->target.key,
+                                               (struct json_stamp){.revision = answer->revision});
     if (status != VARVE_OK)
         return exchange_fail(exchange, status);
     return exchange_answer(exchange, MHD_HTTP_OK, representation_types[REPRESENTATION_JSON]);
 }
 
-static const char *const write_params[] = {"sync", NULL};
+static const char *const put_params[] = {"sync", "ttl", NULL};
 const struct route kv_put_route = {
     .meter = METER_KEY,
     .needs_store = true,
     .takes_body = true,
     .needs_body = true,
-    .params = write_params,
+    .params = put_params,
     .prepare = prepare_put,
     .handle = handle_put,
     .finish = finish_put,
@@ -216,34 +281,29 @@ const struct route kv_put_route = {
 
 /* DELETE */
 
-static enum varve_status prepare_delete(struct exchange *exchange)
-{
-    enum varve_status status = refuse_conditions(exchange);
-    return status == VARVE_OK ? kv_read_sync(exchange) : status;
-}
-
 static enum exchange_step handle_delete(struct exchange *exchange)
 {
     enum varve_status status = exchange_begin_batch(exchange);
     if (status == VARVE_OK)
         status = varve_batch_delete(exchange->batch, exchange->target.key);
-    return status == VARVE_OK ? exchange_commit(exchange) : exchange_fail(exchange, status);
+    return status == VARVE_OK ? commit_if(exchange) : exchange_fail(exchange, status);
 }
 
 static enum exchange_step finish_delete(struct exchange *exchange)
 {
     if (exchange->write.status != VARVE_OK)
-        return exchange_fail(exchange, exchange->write.status);
+        return fail_write(exchange);
     exchange->answer.has_revision = true;
     exchange->answer.revision = exchange->write.revision;
     return exchange_answer(exchange, MHD_HTTP_NO_CONTENT, NULL);
 }
 
+static const char *const delete_params[] = {"sync", NULL};
 const struct route kv_delete_route = {
     .meter = METER_KEY,
     .needs_store = true,
-    .params = write_params,
-    .prepare = prepare_delete,
+    .params = delete_params,
+    .prepare = kv_read_sync,
     .handle = handle_delete,
     .finish = finish_delete,
 };

@@ -37,6 +37,7 @@ static const struct problem_kind *kind_of(enum problem_code code)
 void problem_deinit(struct problem *problem)
 {
     free(problem->errors);
+    buf_deinit(&problem->failed_ops);
     *problem = (struct problem){0};
 }
 
@@ -153,6 +154,13 @@ bool problem_add_error(struct problem *problem, const char *pointer, const char 
     return problem->error_count < LIMIT_PROBLEM_ERRORS;
 }
 
+enum varve_status problem_add_failed_op(struct problem *problem, size_t index,
+                                        uint64_t current_revision)
+{
+    struct problem_failed_op op = {.index = index, .current_revision = current_revision};
+    return buf_append(&problem->failed_ops, &op, sizeof op);
+}
+
 int problem_http_status(const struct problem *problem)
 {
     return kind_of(problem->code)->status;
@@ -210,6 +218,23 @@ static void write_errors(struct json_writer *w, const struct problem *problem)
     json_write_array_end(w);
 }
 
+static void write_failed_ops(struct json_writer *w, const struct problem *problem)
+{
+    json_write_name(w, "failed_ops");
+    json_write_array_begin(w);
+    for (size_t at = 0; at < problem->failed_ops.size; at += sizeof(struct problem_failed_op)) {
+        struct problem_failed_op op;
+        memcpy(&op, problem->failed_ops.data + at, sizeof op);
+        json_write_object_begin(w);
+        json_write_name(w, "index");
+        json_write_uint(w, op.index);
+        json_write_name(w, "current_revision");
+        json_write_uint(w, op.current_revision);
+        json_write_object_end(w);
+    }
+    json_write_array_end(w);
+}
+
 enum varve_status problem_encode(const struct problem *problem, struct varve_slice request_id,
                                  struct buf *out)
 {
@@ -244,6 +269,12 @@ enum varve_status problem_encode(const struct problem *problem, struct varve_sli
     }
     if (problem->error_count > 0)
         write_errors(&w, problem);
+    if (problem->has_current_revision) {
+        json_write_name(&w, "current_revision");
+        json_write_uint(&w, problem->current_revision);
+    }
+    if (problem->failed_ops.size > 0)
+        write_failed_ops(&w, problem);
     json_write_object_end(&w);
     return json_writer_status(&w);
 }

@@ -62,6 +62,11 @@ struct problem_error {
     char detail[160];
 };
 
+struct problem_failed_op {
+    size_t index;              /* of the operation in its batch */
+    uint64_t current_revision; /* of its key */
+};
+
 /* A zeroed struct is empty. */
 struct problem {
     enum problem_code code;
@@ -71,6 +76,9 @@ struct problem {
     const char *allow;            /* static text: the Allow field of a 405; NULL: none */
     struct problem_error *errors; /* owned */
     size_t error_count;
+    bool has_current_revision;
+    uint64_t current_revision; /* 0: the key is absent */
+    struct buf failed_ops;     /* owned: struct problem_failed_op each */
 };
 
 /* Takes a zeroed one. */
@@ -95,6 +103,10 @@ enum varve_status problem_set_status(struct problem *ret_problem, enum varve_sta
  * left out. False when there is no room for another. */
 bool problem_add_error(struct problem *problem, const char *pointer, const char *format, ...)
     PRINTF_LIKE(3, 4);
+
+/* Adds an entry to "failed_ops". VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status problem_add_failed_op(struct problem *problem, size_t index,
+                                                   uint64_t current_revision);
 
 int problem_http_status(const struct problem *problem);
 bool problem_closes(const struct problem *problem);            /* answer with Connection: close */

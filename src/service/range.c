@@ -3,6 +3,8 @@
  * before the item that would take it over the byte limit. Whether more follows is known because the
  * iterator then stands on the first item that is left out. The key of the last item is copied at
  * each step, for which item is the last shows only when the iterator has left it.
+ *
+ * A worker does that: there may be any number of deleted keys between two items.
  */
 #include "service/range.h"
 
@@ -45,11 +47,14 @@ static enum varve_status add_item(struct page *page)
 {
     const struct range_query *range = page->range;
     struct varve_slice key = varve_iterator_key(page->iterator);
-    uint64_t revision = varve_iterator_revision(page->iterator);
+    struct json_stamp stamp = {
+        .revision = varve_iterator_revision(page->iterator),
+        .expires_at = varve_iterator_expires_at(page->iterator),
+    };
     if (range->keys_only)
-        return json_page_add_key(&page->json, key, revision);
+        return json_page_add_key(&page->json, key, stamp);
     return json_page_add(&page->json, key, varve_iterator_value(page->iterator),
-                         range->utf8 ? VALUE_UTF8 : VALUE_BASE64, revision);
+                         range->utf8 ? VALUE_UTF8 : VALUE_BASE64, stamp);
 }
 
 static enum varve_status move_on(struct page *page)
@@ -101,25 +106,41 @@ static enum varve_status prepare_range(struct exchange *exchange)
                          &exchange->problem);
 }
 
-static enum exchange_step handle_range(struct exchange *exchange)
+/* Sets the answer or the problem. */
+static void answer_page(struct exchange *exchange)
 {
     struct range_query range = {0};
     struct page page = {.range = &range};
-    enum exchange_step step = EXCHANGE_DONE;
     if (range_query_parse(&range, &exchange->target.query, &exchange->problem) != VARVE_OK) {
-        step = exchange_refuse(exchange);
+        exchange_refuse(exchange);
         goto out;
     }
     enum varve_status status = write_page(&page, exchange->db, &exchange->answer.body);
     if (status != VARVE_OK)
-        step = exchange_fail(exchange, status);
+        exchange_fail(exchange, status);
     else
-        step = exchange_answer(exchange, MHD_HTTP_OK, representation_types[REPRESENTATION_JSON]);
+        exchange_answer(exchange, MHD_HTTP_OK, representation_types[REPRESENTATION_JSON]);
 out:
     varve_iterator_free(page.iterator);
     buf_deinit(&page.last_key);
     range_query_deinit(&range);
-    return step;
+}
+
+static void run_range(struct thread_job *job)
+{
+    struct exchange *exchange = exchange_of_job(job);
+    answer_page(exchange);
+    exchange_job_done(exchange, VARVE_OK);
+}
+
+static enum exchange_step handle_range(struct exchange *exchange)
+{
+    return exchange_work(exchange, THREAD_JOB_URGENT, run_range);
+}
+
+static enum exchange_step finish_range(struct exchange *exchange)
+{
+    return EXCHANGE_DONE;
 }
 
 const struct route range_route = {
@@ -127,4 +148,5 @@ const struct route range_route = {
     .needs_store = true,
     .prepare = prepare_range,
     .handle = handle_range,
+    .finish = finish_range,
 };

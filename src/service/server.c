@@ -31,7 +31,7 @@
 #include "service/listener.h"
 #include "service/service.h"
 
-#define WORKERS 2u
+#define WORKERS 4u /* patient jobs take all but one of them */
 #define WAIT_MS_MAX 5000
 #define RECOVERY_NOTICE "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=recovering"
 #define FILES_BESIDE_CONNECTIONS 256u

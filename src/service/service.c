@@ -1,6 +1,13 @@
 /* A budget is one number that all threads change: a reservation that would overdraw is undone. */
 #include "service/service.h"
 
+uint64_t service_expiry_base_s(void)
+{
+    struct timespec now = {0};
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec + (now.tv_nsec > 0);
+}
+
 bool service_reserve_body(struct service *service, size_t size)
 {
     size_t limit = service->config->bodies_in_flight_bytes;

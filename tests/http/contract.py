@@ -11,7 +11,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import Case  # noqa: E402
 
-MODULES = ("keys", "values", "range", "batch", "protocol", "service", "process", "limits")
+MODULES = ("keys", "values", "range", "batch", "conditional", "expiry",
+           "protocol", "service", "process", "limits")
 EXIT_SKIPPED = 77
 
 

@@ -10,6 +10,8 @@
 
 #define VALUE_MAX 1000u
 
+static uint64_t ttl_s; /* of the last body that was taken */
+
 static void ck_put(struct varve_slice body, struct varve_slice value)
 {
     struct problem problem = {0};
@@ -17,7 +19,7 @@ static void ck_put(struct varve_slice body, struct varve_slice value)
     struct varve_slice copy = {0};
     uint8_t *memory = exact_copy(body, &copy);
     ck_ok(buf_append(&out, "old", 3));
-    enum varve_status status = json_body_parse_put(copy, VALUE_MAX, &out, &problem);
+    enum varve_status status = json_body_parse_put(copy, VALUE_MAX, &out, &ttl_s, &problem);
     ck_assert_msg(status == VARVE_OK, "%.*s: %s", (int)body.size, (const char *)body.data,
                   problem.detail);
     ck_bytes(buf_slice(&out), value);
@@ -32,7 +34,7 @@ static void ck_put_refused(struct varve_slice body, enum problem_code code, cons
     struct buf out = {0};
     struct varve_slice copy = {0};
     uint8_t *memory = exact_copy(body, &copy);
-    enum varve_status status = json_body_parse_put(copy, VALUE_MAX, &out, &problem);
+    enum varve_status status = json_body_parse_put(copy, VALUE_MAX, &out, &ttl_s, &problem);
     ck_assert_msg(status == VARVE_INVALID, "%.*s is taken", (int)body.size,
                   (const char *)body.data);
     ck_assert_uint_eq(problem.error_count, pointer != NULL);
@@ -56,6 +58,17 @@ START_TEST(put_bodies)
            L("a\xf0\x9f\x98\x80\n\\\""));
     ck_put(L("{\"\\u0076alue\":\"aGk=\"}"), L("hi"));
     ck_put(L("{\"value\":\"[[[{{{,,,\",\"encoding\":\"utf8\"}"), L("[[[{{{,,,"));
+}
+END_TEST
+
+START_TEST(time_to_live)
+{
+    ck_put(L("{\"value\":\"\",\"ttl\":1}"), L(""));
+    ck_assert_uint_eq(ttl_s, 1);
+    ck_put(L("{\"ttl\":315360000,\"value\":\"\"}"), L(""));
+    ck_assert_uint_eq(ttl_s, LIMIT_TTL_S);
+    ck_put(L("{\"value\":\"\"}"), L(""));
+    ck_assert_uint_eq(ttl_s, 0);
 }
 END_TEST
 
@@ -136,8 +149,15 @@ START_TEST(put_bodies_that_are_refused)
         {"{\"value\":\"\",\"colour\":1}", "/colour"},
         {"{\"value\":\"\",\"\":1}", "/"},
         {"{\"value\":\"\",\"a/b~c\":1}", "/a~1b~0c"},
-        {"{\"value\":\"\",\"ttl\":5}", "/ttl"},
         {"{\"value\":\"\",\"key\":\"a\"}", "/key"},
+        {"{\"value\":\"\",\"revision\":1}", "/revision"},
+        {"{\"value\":\"\",\"ttl\":0}", "/ttl"},
+        {"{\"value\":\"\",\"ttl\":-1}", "/ttl"},
+        {"{\"value\":\"\",\"ttl\":315360001}", "/ttl"},
+        {"{\"value\":\"\",\"ttl\":1.0}", "/ttl"},
+        {"{\"value\":\"\",\"ttl\":true}", "/ttl"},
+        {"{\"value\":\"\",\"ttl\":null}", "/ttl"},
+        {"{\"value\":\"\",\"ttl\":\"1\"}", "/ttl"},
     };
     for (size_t i = 0; i < COUNT(cases); i++)
         ck_put_refused(varve_slice_str(cases[i].body), PROBLEM_INVALID_BODY, cases[i].pointer);
@@ -149,15 +169,17 @@ START_TEST(unknown_member_is_named)
     struct problem problem = {0};
     struct buf out = {0};
     struct buf body = {0};
-    ck_status(json_body_parse_put(L("{\"value\":\"\",\"colour\":1}"), VALUE_MAX, &out, &problem),
-              VARVE_INVALID);
+    ck_status(
+        json_body_parse_put(L("{\"value\":\"\",\"colour\":1}"), VALUE_MAX, &out, &ttl_s, &problem),
+        VARVE_INVALID);
     ck_problem(&problem, PROBLEM_INVALID_BODY, "colour");
     /* A very long name, and one of bytes that grow when they are escaped, are cut. */
     ck_ok(buf_append(&body, "{\"", 2));
     for (int i = 0; i < 5000; i++)
         ck_ok(buf_append(&body, "~/", 2));
     ck_ok(buf_append_format(&body, "\":1,\"value\":\"\"}"));
-    ck_status(json_body_parse_put(buf_slice(&body), VALUE_MAX, &out, &problem), VARVE_INVALID);
+    ck_status(json_body_parse_put(buf_slice(&body), VALUE_MAX, &out, &ttl_s, &problem),
+              VARVE_INVALID);
     ck_assert_uint_lt(strlen(problem.errors[0].pointer), sizeof problem.errors[0].pointer);
     ck_problem(&problem, PROBLEM_INVALID_BODY, NULL);
     buf_deinit(&body);
@@ -170,7 +192,8 @@ START_TEST(value_limit)
         struct problem problem = {0};
         struct buf body = {0}, out = {0};
         ck_ok(buf_append_format(&body, "{\"encoding\":\"utf8\",\"value\":\"%*s\"}", (int)size, ""));
-        enum varve_status status = json_body_parse_put(buf_slice(&body), VALUE_MAX, &out, &problem);
+        enum varve_status status =
+            json_body_parse_put(buf_slice(&body), VALUE_MAX, &out, &ttl_s, &problem);
         if (size <= VALUE_MAX) {
             ck_ok(status);
             ck_assert_uint_eq(out.size, size);
@@ -212,14 +235,16 @@ START_TEST(depth)
     repeat(&body, "[", LIMIT_JSON_DEPTH);
     repeat(&body, "]", LIMIT_JSON_DEPTH);
     ck_ok(buf_append_byte(&body, '}'));
-    ck_status(json_body_parse_put(buf_slice(&body), VALUE_MAX, &out, &problem), VARVE_INVALID);
+    ck_status(json_body_parse_put(buf_slice(&body), VALUE_MAX, &out, &ttl_s, &problem),
+              VARVE_INVALID);
     ck_problem(&problem, PROBLEM_INVALID_JSON, "64 levels");
 
     static const char *const openings[] = {"[", "{\"a\":", "[{\"\\\"[\":"};
     for (size_t i = 0; i < COUNT(openings); i++) {
         buf_clear(&body);
         repeat(&body, openings[i], 1000000);
-        ck_status(json_body_parse_put(buf_slice(&body), VALUE_MAX, &out, &problem), VARVE_INVALID);
+        ck_status(json_body_parse_put(buf_slice(&body), VALUE_MAX, &out, &ttl_s, &problem),
+                  VARVE_INVALID);
         ck_problem(&problem, PROBLEM_INVALID_JSON, "64 levels");
     }
     /* Those in a string do not count, wherever it seems to end. */
@@ -227,7 +252,7 @@ START_TEST(depth)
     ck_ok(buf_append_format(&body, "{\"encoding\":\"utf8\",\"value\":\"\\\\\\\""));
     repeat(&body, "[", 2 * LIMIT_JSON_DEPTH);
     ck_ok(buf_append_format(&body, "\"}"));
-    ck_ok(json_body_parse_put(buf_slice(&body), VALUE_MAX, &out, &problem));
+    ck_ok(json_body_parse_put(buf_slice(&body), VALUE_MAX, &out, &ttl_s, &problem));
     ck_assert_uint_eq(out.size, 2 + 2 * LIMIT_JSON_DEPTH);
     buf_deinit(&out);
     /* Closed ones do not count either. */
@@ -247,7 +272,8 @@ START_TEST(number_of_values)
     ck_ok(buf_append_format(&body, "{\"value\":[0"));
     repeat(&body, ",0", LIMIT_JSON_VALUES);
     ck_ok(buf_append_format(&body, "]}"));
-    ck_status(json_body_parse_put(buf_slice(&body), VALUE_MAX, &out, &problem), VARVE_TOO_LARGE);
+    ck_status(json_body_parse_put(buf_slice(&body), VALUE_MAX, &out, &ttl_s, &problem),
+              VARVE_TOO_LARGE);
     ck_problem(&problem, PROBLEM_BATCH_TOO_LARGE, "JSON values");
     buf_deinit(&body);
 }
@@ -262,9 +288,18 @@ START_TEST(batch)
           "{\"value\":\"\xc3\xa9\",\"encoding\":\"utf8\",\"key64\":\"AP8\",\"op\":\"put\"},"
           "{\"op\":\"delete\",\"key64\":\"YQ\"},{\"op\":\"get\",\"key\":\"\\u00e9\"},"
           "{\"op\":\"get\",\"key\":\"a\",\"encoding\":\"utf8\"},"
-          "{\"op\":\"put\",\"key\":\"e\",\"value\":\"\"}]}"),
+          "{\"op\":\"put\",\"key\":\"e\",\"value\":\"\"},"
+          "{\"op\":\"put\",\"key\":\"f\",\"value\":\"\",\"ttl\":60},"
+          "{\"op\":\"check\",\"key\":\"a\",\"revision\":9223372036854775807},"
+          "{\"op\":\"check\",\"key64\":\"YQ\",\"revision\":0}]}"),
         VALUE_MAX, &ops, &problem));
-    ck_assert_uint_eq(ops.count, 6);
+    ck_assert_uint_eq(ops.count, 9);
+    ck_assert_uint_eq(ops.ops[5].ttl_s, 0);
+    ck_assert_uint_eq(ops.ops[6].ttl_s, 60);
+    ck_assert_int_eq(ops.ops[7].kind, BATCH_CHECK);
+    ck_assert_uint_eq(ops.ops[7].revision, INT64_MAX);
+    ck_text(ops.ops[8].key, "a");
+    ck_assert_uint_eq(ops.ops[8].revision, 0);
     ck_assert_int_eq(ops.ops[0].kind, BATCH_PUT);
     ck_text(ops.ops[0].key, "a");
     ck_text(ops.ops[0].value, "hi");
@@ -351,7 +386,15 @@ START_TEST(ops_that_are_refused)
         {"{\"key\":\"a\",\"value\":\"\"}", "/ops/1"},
         {"{\"op\":\"PUT\",\"key\":\"a\",\"value\":\"\"}", "/ops/1/op"},
         {"{\"op\":null,\"key\":\"a\",\"value\":\"\"}", "/ops/1/op"},
-        {"{\"op\":\"check\",\"key\":\"a\"}", "/ops/1/op"},
+        {"{\"op\":\"check\",\"key\":\"a\"}", "/ops/1"},
+        {"{\"op\":\"check\",\"revision\":1}", "/ops/1"},
+        {"{\"op\":\"check\",\"key\":\"a\",\"revision\":-1}", "/ops/1/revision"},
+        {"{\"op\":\"check\",\"key\":\"a\",\"revision\":1.0}", "/ops/1/revision"},
+        {"{\"op\":\"check\",\"key\":\"a\",\"revision\":\"1\"}", "/ops/1/revision"},
+        {"{\"op\":\"check\",\"key\":\"a\",\"revision\":1,\"ttl\":1}", "/ops/1/ttl"},
+        {"{\"op\":\"put\",\"key\":\"a\",\"value\":\"\",\"revision\":1}", "/ops/1/revision"},
+        {"{\"op\":\"get\",\"key\":\"a\",\"ttl\":1}", "/ops/1/ttl"},
+        {"{\"op\":\"delete\",\"key\":\"a\",\"ttl\":1}", "/ops/1/ttl"},
         {"{\"op\":\"put\\u0000\",\"key\":\"a\",\"value\":\"\"}", "/ops/1/op"},
         {"{\"op\":\"put\",\"value\":\"\"}", "/ops/1"},
         {"{\"op\":\"get\",\"key\":\"a\",\"key64\":\"YQ\"}", "/ops/1"},
@@ -369,7 +412,7 @@ START_TEST(ops_that_are_refused)
         {"{\"op\":\"put\",\"key\":\"a\",\"value\":\"a\"}", "/ops/1/value"},
         {"{\"op\":\"put\",\"key\":\"a\",\"value\":null}", "/ops/1/value"},
         {"{\"op\":\"put\",\"key\":\"a\",\"value\":\"\",\"encoding\":\"x\"}", "/ops/1/encoding"},
-        {"{\"op\":\"put\",\"key\":\"a\",\"value\":\"\",\"ttl\":1}", "/ops/1/ttl"},
+        {"{\"op\":\"put\",\"key\":\"a\",\"value\":\"\",\"ttl\":0}", "/ops/1/ttl"},
         {"{\"op\":\"delete\",\"key\":\"a\",\"value\":\"\"}", "/ops/1/value"},
         {"{\"op\":\"delete\",\"key\":\"a\",\"encoding\":\"utf8\"}", "/ops/1/encoding"},
         {"{\"op\":\"get\",\"key\":\"a\",\"value\":\"\"}", "/ops/1/value"},
@@ -500,6 +543,7 @@ int main(void)
     json_body_setup();
     const struct test_entry tests[] = {
         {"put_bodies", put_bodies},
+        {"time_to_live", time_to_live},
         {"put_bodies_that_are_no_json", put_bodies_that_are_no_json},
         {"put_bodies_that_are_refused", put_bodies_that_are_refused},
         {"unknown_member_is_named", unknown_member_is_named},

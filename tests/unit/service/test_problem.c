@@ -173,6 +173,34 @@ START_TEST(allow)
 }
 END_TEST
 
+START_TEST(conditions)
+{
+    struct problem problem = {0};
+    (void)problem_set(&problem, PROBLEM_PRECONDITION_FAILED, "x");
+    problem.has_current_revision = true;
+    json_t *root = encode(&problem, L("x"));
+    ck_assert_int_eq(json_integer_value(json_object_get(root, "current_revision")), 0);
+    ck_assert(json_is_integer(json_object_get(root, "current_revision")));
+    ck_assert_ptr_null(json_object_get(root, "failed_ops"));
+    json_decref(root);
+
+    (void)problem_set(&problem, PROBLEM_PRECONDITION_FAILED, "x");
+    for (size_t i = 0; i < LIMIT_BATCH_OPS; i++)
+        ck_ok(problem_add_failed_op(&problem, i, 2 * i));
+    root = encode(&problem, L("x"));
+    ck_assert_ptr_null(json_object_get(root, "current_revision"));
+    const json_t *list = json_object_get(root, "failed_ops");
+    ck_assert_uint_eq(json_array_size(list), LIMIT_BATCH_OPS);
+    const json_t *last = json_array_get(list, LIMIT_BATCH_OPS - 1);
+    ck_assert_uint_eq(json_object_size(last), 2);
+    ck_assert_int_eq(json_integer_value(json_object_get(last, "index")), LIMIT_BATCH_OPS - 1);
+    ck_assert_int_eq(json_integer_value(json_object_get(last, "current_revision")),
+                     2 * (LIMIT_BATCH_OPS - 1));
+    json_decref(root);
+    problem_deinit(&problem);
+}
+END_TEST
+
 int main(void)
 {
     const struct test_entry tests[] = {
@@ -184,6 +212,7 @@ int main(void)
         {"hostile_texts", hostile_texts},
         {"long_texts_are_cut", long_texts_are_cut},
         {"allow", allow},
+        {"conditions", conditions},
     };
     return SUPPORT_RUN("problem", tests);
 }
