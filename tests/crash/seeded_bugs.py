@@ -7,7 +7,8 @@ end).
 
     seeded_bugs.py BUILD_ROOT [--all | --some N] [NAME ...]
 
-Without --all, N of them (default 5) in turn, by VARVE_SEED or the day. VARVE_BUDGET=long means --all.
+Without --all, N of them (default 5) in turn, by VARVE_SEED or the day. VARVE_BUDGET=long means
+--all.
 """
 
 import argparse
@@ -53,11 +54,12 @@ BUGS = [
      "            if (table == NULL && plan_has(plan, table))",
      "engine/test_engine_orders"),
     ("snapshot-not-kept", "engine/snapshot.c",
-     "        oldest != NULL ? oldest->sequence : atomic_load_explicit(visible, memory_order_acquire);",
+     "        oldest != NULL ? oldest->sequence "
+     ": atomic_load_explicit(visible, memory_order_acquire);",
      "        atomic_load_explicit(visible, memory_order_acquire);", "engine/test_engine_snapshot"),
     ("block-crc-ignored", "format/sstable_reader.c",
-     "    if (crc != crc32c_unmask(fixed32_decode(ret_data + size + 1)))", "    if (crc + 1 == crc)",
-     "engine/test_engine_bytes"),
+     "    if (crc != crc32c_unmask(fixed32_decode(ret_data + size + 1)))",
+     "    if (crc + 1 == crc)", "engine/test_engine_bytes"),
     ("failed-sync-forgiven", "engine/commit_group.c",
      '        db_read_only(db, status, "syncing the log");', "", "engine/test_engine_faults"),
     ("revisions-given-twice", "engine/recovery.c",
@@ -152,7 +154,8 @@ def is_caught(build, source_root, bug):
         if linked.returncode != 0:
             raise SystemExit(f"{name}: does not link\n{linked.stdout}")
         environment = dict(os.environ, CK_FORK="no", TMPDIR=temporary)
-        for name_to_drop in ("VARVE_BUDGET", "VARVE_SEED"):  # the bugs are known to be caught without
+        # The bugs are known to be caught without.
+        for name_to_drop in ("VARVE_BUDGET", "VARVE_SEED"):
             environment.pop(name_to_drop, None)
         try:
             done = run([str(executable)], folder, env=environment, timeout=TEST_SECONDS_MAX)
