@@ -29,7 +29,7 @@ struct fixture {
 void fixture_init(struct fixture *f);
 void fixture_deinit(struct fixture *f);
 
-/* Adds drawn entries until there are `count`. Sequences leave room between the versions of a key. */
+/* Adds drawn entries, up to `count`. Sequences leave room between the versions of a key. */
 void entries_make(struct fixture *f, size_t count, unsigned versions_max, uint64_t seed);
 
 /* Write the entries into the file at `path`, and open that. */
