@@ -26,13 +26,13 @@ unset CC CFLAGS CPPFLAGS LDFLAGS DESTDIR PKG_CONFIG_PATH PKG_CONFIG_LIBDIR LD_LI
 parts="lint gcc clang asan tsan install readme systemd"
 budget_of() {
     case $1 in
-    lint) echo 20 ;;
+    lint) echo 15 ;;
     gcc) echo 140 ;;
-    clang) echo 50 ;;
-    asan) echo 200 ;;
-    tsan) echo 115 ;;
-    install) echo 15 ;;
-    readme) echo 50 ;;
+    clang) echo 35 ;;
+    asan) echo 215 ;;
+    tsan) echo 145 ;;
+    install) echo 10 ;;
+    readme) echo 30 ;;
     systemd) echo 10 ;;
     esac
 }
