@@ -132,8 +132,10 @@ static void compaction_job_run(struct thread_job *job)
     background->mu.compaction_failure = status;
     if (status != VARVE_OK && status != VARVE_CLOSED && status != VARVE_CORRUPT)
         retry_later_locked(background);
-    if (mode == COMPACTION_EVERYTHING && !merged)
+    if (mode == COMPACTION_EVERYTHING && !merged) {
         background->mu.manual_done = manual;
+        background->mu.manual_status = status;
+    }
     if (mode == COMPACTION_FOLD && (!merged || !store_is_idle(db)))
         background->mu.fold = false;
     bool again =
@@ -143,7 +145,7 @@ static void compaction_job_run(struct thread_job *job)
     mutex_unlock(&background->mu.lock);
     if (again)
         thread_pool_submit(db->pool, job);
-    if (status != VARVE_OK)
+    if (status != VARVE_OK || merged)
         commit_nudge(db);
 }
 

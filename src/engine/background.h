@@ -30,6 +30,7 @@ struct background {
         enum varve_status compaction_failure;
         uint64_t retry_at_us;               /* monotonic; 0: nothing waits for another try */
         uint64_t manual_asked, manual_done; /* whole-store merges */
+        enum varve_status manual_status;    /* of the last that was done */
         bool fold;                          /* the store is idle: fold the tiers */
         uint64_t folded_after_us; /* 1 + the last commit's time when that was last decided */
     } mu;

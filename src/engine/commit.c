@@ -14,6 +14,9 @@
 /* How long the queue must have been idle for the mark; also how often failures are tried again. */
 #define COMMIT_IDLE_MS 50u
 
+/* How often a busy store looks whether something is to be tried again. */
+#define COMMIT_RETRY_LOOK_US 200000u
+
 /* How often an idle store looks whether a table has become garbage by the passing of time. */
 #define COMMIT_GARBAGE_LOOK_MS 1000u
 
@@ -363,18 +366,30 @@ static void thread_sleep_locked(struct varve_db *db)
     }
 }
 
+/* What failed in the background is tried again however busy the queue is. */
+static void retry_now_and_then(struct varve_db *db, uint64_t *looked_us)
+{
+    uint64_t now_us = env_mono_us(db->env);
+    if (now_us - *looked_us < COMMIT_RETRY_LOOK_US)
+        return;
+    *looked_us = now_us;
+    (void)background_retry(db);
+}
+
 static void *commit_thread_main(void *context)
 {
     struct varve_db *db = context;
     struct commit *commit = &db->commit;
+    uint64_t looked_us = 0;
 
     mutex_lock(&commit->queue.lock);
     while (!commit->queue.stop) {
         if (commit->queue.thread_turn) {
             commit->queue.thread_turn = false;
             mutex_unlock(&commit->queue.lock);
-            while (lead_once(db, true))
-                ;
+            do
+                retry_now_and_then(db, &looked_us);
+            while (lead_once(db, true));
             mutex_lock(&commit->queue.lock);
             continue;
         }

@@ -245,7 +245,7 @@ static void group_judge_locked(struct varve_db *db, struct commit_group *group)
 {
     struct commit_group accepted = {.first = group->first};
     struct overlay overlay = {0};
-    uint64_t sequence = 0, next = db->wal.last_sequence;
+    uint64_t sequence = 0;
     struct view *view = view_slot_acquire(&db->view, &db->visible, &sequence);
 
     for (struct varve_write_request *r = group->first; r != NULL; r = r->next) {
@@ -254,7 +254,8 @@ static void group_judge_locked(struct varve_db *db, struct commit_group *group)
         if (r->batch->conditions.count > 0)
             status = member_judge_locked(db, r->batch, view, &overlay, &verdict);
         if (status == VARVE_OK && verdict == COMMIT_ACCEPTED)
-            status = overlay_add(&overlay, pending_of(r)->sealed.bytes, ++next);
+            status = overlay_add(&overlay, pending_of(r)->sealed.bytes,
+                                 db->wal.last_sequence + accepted.count + 1);
         if (status == VARVE_OK && verdict == COMMIT_ACCEPTED)
             commit_group_add(&accepted, r, db->options.sync_writes);
         r->status = status;

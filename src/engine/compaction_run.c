@@ -187,7 +187,9 @@ static enum varve_status compaction_carry_out(struct compaction *compaction)
 
     compaction->run_id = compaction->plan.output_run_id != 0 ? compaction->plan.output_run_id
                                                              : manifest_new_run_id(&db->manifest);
-    enum varve_status status = VARVE_OK;
+    enum varve_status status = db_manifest_repair(db);
+    if (status != VARVE_OK)
+        return status;
     if (compaction->plan.move) {
         status = edit_move_inputs(compaction);
     } else {
@@ -205,8 +207,8 @@ static enum varve_status compaction_carry_out(struct compaction *compaction)
         status = db_install(db, &compaction->edit, NULL, NULL);
     if (status == VARVE_OK)
         compaction_account(compaction, began_us);
-    else if (written && status != VARVE_OUTCOME_UNKNOWN)
-        merge_remove_outputs(db, &compaction->edit, 0);
+    else if (written)
+        db_outputs_drop(db, &compaction->edit, status);
     return status;
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "engine/compaction_run.h"
+#include "engine/merge.h"
 #include "engine/recovery.h"
 #include "engine/recovery_scan.h"
 
@@ -114,27 +115,58 @@ static enum varve_status view_follow(const struct view *before, struct version *
 }
 
 /* After a failed append: says whether it is sure that the edit did not happen. */
-static enum varve_status edit_failed_locked(struct varve_db *db, enum varve_status status)
+static enum varve_status edit_failed_locked(struct varve_db *db, enum varve_status status,
+                                            bool begun)
 {
     if (!db->manifest.mu.broken)
         return status;
-    if (status != VARVE_NO_SPACE) {
+    if (status == VARVE_NO_SPACE)
+        db_no_space(db, DB_NO_SPACE_LOG, "writing the manifest");
+    else
         db_read_only(db, status, "writing the manifest");
+    if (!begun)
+        return status;
+    if (status != VARVE_NO_SPACE)
         return status_raise(VARVE_OUTCOME_UNKNOWN);
-    }
-    db_no_space(db, DB_NO_SPACE_LOG, "writing the manifest");
     return manifest_rotate_locked(&db->manifest) == VARVE_OK ? VARVE_NO_SPACE
                                                              : status_raise(VARVE_OUTCOME_UNKNOWN);
 }
 
 enum varve_status db_manifest_repair(struct varve_db *db)
 {
+    struct buf settled = {0};
     enum varve_status status = VARVE_OK;
     mutex_lock(&db->manifest.mu.lock);
     if (db->manifest.mu.broken)
         status = manifest_rotate_locked(&db->manifest);
+    if (status == VARVE_OK) {
+        settled = db->unsettled_tables;
+        db->unsettled_tables = (struct buf){0};
+    }
     mutex_unlock(&db->manifest.mu.lock);
+    /* The manifest in force does not name them. */
+    for (size_t at = 0; at < settled.size; at += sizeof(uint64_t))
+        merge_remove_table(db, fixed64_decode(settled.data + at));
+    buf_deinit(&settled);
     return status;
+}
+
+void db_outputs_drop(struct varve_db *db, const struct manifest_edit *edit,
+                     enum varve_status failure)
+{
+    if (failure != VARVE_OUTCOME_UNKNOWN) {
+        merge_remove_outputs(db, edit, 0);
+        return;
+    }
+    mutex_lock(&db->manifest.mu.lock);
+    for (size_t i = 0; i < edit->added_count; i++) {
+        enum varve_status status =
+            buf_append_fixed64(&db->unsettled_tables, edit->added[i].file_id);
+        if (status != VARVE_OK) /* the next open removes it */
+            log_write(&db->log, VARVE_LOG_WARNING, "table %llu is left behind",
+                      (unsigned long long)edit->added[i].file_id);
+    }
+    mutex_unlock(&db->manifest.mu.lock);
 }
 
 void db_shape_publish(struct varve_db *db, const struct view *view)
@@ -167,9 +199,10 @@ enum varve_status db_install(struct varve_db *db, struct manifest_edit *edit,
     if (status == VARVE_OK)
         status = view_follow(db->view.rw.view, version, active, flushed, &view);
     if (status == VARVE_OK) {
-        status = manifest_log_locked(&db->manifest, edit, version);
+        bool begun = false;
+        status = manifest_log_locked(&db->manifest, edit, version, &begun);
         if (status != VARVE_OK)
-            status = edit_failed_locked(db, status);
+            status = edit_failed_locked(db, status, begun);
     }
     if (status == VARVE_OK) {
         version = NULL; /* the manifest's now */
@@ -283,6 +316,7 @@ static void db_free(struct varve_db *db)
     thread_pool_free(db->pool);
     view_slot_deinit(&db->view);
     manifest_deinit(&db->manifest);
+    buf_deinit(&db->unsettled_tables);
     for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
         buf_deinit(&db->compaction_cursors[l]);
     table_cache_free(db->tables);
@@ -456,12 +490,14 @@ enum varve_status varve_compact(struct varve_db *db, bool wait)
     enum varve_status status = varve_flush(db, wait);
     if (status != VARVE_OK)
         return status;
+    if (db_state(db) == VARVE_STATE_READ_ONLY)
+        return status_raise(VARVE_READ_ONLY);
     uint64_t number = background_ask_manual(db);
     while (wait) {
         mutex_lock(&db->background.mu.lock);
         bool done = db->background.mu.manual_done >= number;
         bool closing = db->background.mu.closing;
-        status = done ? db->background.mu.compaction_failure : VARVE_OK;
+        status = done ? db->background.mu.manual_status : VARVE_OK;
         mutex_unlock(&db->background.mu.lock);
         if (done || status != VARVE_OK)
             break;

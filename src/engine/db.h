@@ -83,6 +83,7 @@ struct varve_db {
     _Atomic uint64_t last_commit_us; /* monotonic */
 
     struct buf compaction_cursors[VARVE_LEVELS_MAX]; /* the merging job's alone */
+    struct buf unsettled_tables;                     /* file ids (fixed64); under manifest.lock */
 
     struct db_counters counters;
     struct histogram latencies[VARVE_LATENCY_COUNT];
@@ -145,8 +146,13 @@ MUST_CHECK enum varve_status db_install(struct varve_db *db, struct manifest_edi
 /* What the committer needs to know of a view that comes into force. */
 void db_shape_publish(struct varve_db *db, const struct view *view);
 
-/* Settles an edit whose outcome is not known, by a new manifest without it. OK when there is none.
- */
+/* Settles an edit whose outcome is not known, by a new manifest without it, and removes the tables
+ * that waited for that. OK when there is none. */
 MUST_CHECK enum varve_status db_manifest_repair(struct varve_db *db);
+
+/* Removes the tables that `edit` would have added, after db_install gave `failure`; where its
+ * outcome is not known, once that is settled. */
+void db_outputs_drop(struct varve_db *db, const struct manifest_edit *edit,
+                     enum varve_status failure);
 
 #endif

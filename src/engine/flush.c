@@ -44,8 +44,9 @@ static enum varve_status flush_memtable(struct varve_db *db, struct memtable *me
     uint64_t segment_id = memtable_segment_id(memtable);
     struct snapshots_keep keep = snapshots_keep(&db->snapshots, &db->visible, db_store_time_ms(db));
 
-    enum varve_status status =
-        flush_write_table(db, memtable, keep, manifest_new_run_id(&db->manifest), &edit);
+    enum varve_status status = db_manifest_repair(db);
+    if (status == VARVE_OK)
+        status = flush_write_table(db, memtable, keep, manifest_new_run_id(&db->manifest), &edit);
     if (status != VARVE_OK)
         goto out;
     edit.has_first_live_segment = edit.has_store_time = true;
@@ -53,8 +54,7 @@ static enum varve_status flush_memtable(struct varve_db *db, struct memtable *me
     edit.store_time_ms = db_store_time_ms(db);
     status = db_install(db, &edit, NULL, memtable);
     if (status != VARVE_OK) {
-        if (status != VARVE_OUTCOME_UNKNOWN)
-            merge_remove_outputs(db, &edit, 0);
+        db_outputs_drop(db, &edit, status);
         goto out;
     }
     flush_account(db, &edit, began_us);

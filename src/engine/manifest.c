@@ -174,15 +174,23 @@ enum varve_status manifest_create(struct env *env, const char *dir, uint64_t man
     struct manifest_writer writer = {0};
 
     enum varve_status status = filename_path(path, dir, FILE_MANIFEST, manifest_id);
-    if (status == VARVE_OK)
-        status = manifest_writer_create(&writer, env, path, manifest_id);
+    if (status != VARVE_OK)
+        return status;
+    status = manifest_writer_create(&writer, env, path, manifest_id);
     if (status == VARVE_OK)
         status = manifest_writer_append(&writer, edit, true);
     if (status == VARVE_OK)
         status = env_sync_dir(env, dir);
-    if (status == VARVE_OK)
-        status = current_replace(env, dir, manifest_id);
     if (status != VARVE_OK) {
+        manifest_writer_close(&writer);
+        if (status != VARVE_EXISTS) { /* CURRENT does not name it yet */
+            enum varve_status removed = env_remove(env, path);
+            (void)removed;
+        }
+        return status;
+    }
+    status = current_replace(env, dir, manifest_id);
+    if (status != VARVE_OK) { /* CURRENT may name it already: it has to stay */
         manifest_writer_close(&writer);
         return status;
     }
@@ -243,15 +251,17 @@ static void tables_mark_obsolete(const struct version *version, const struct man
 }
 
 enum varve_status manifest_log_locked(struct manifest *manifest, const struct manifest_edit *edit,
-                                      struct version *version)
+                                      struct version *version, bool *ret_begun)
 {
     assert(mutex_is_held(&manifest->mu.lock));
     enum varve_status status = VARVE_OK;
 
+    *ret_begun = false;
     if (manifest->mu.broken || manifest->mu.writer.offset > MANIFEST_FILE_BYTES_MAX)
         status = manifest_rotate_locked(manifest);
     if (status != VARVE_OK)
         return status;
+    *ret_begun = true;
     status = manifest_writer_append(&manifest->mu.writer, edit, true);
     if (status != VARVE_OK) {
         manifest->mu.broken = manifest->mu.writer.failed;

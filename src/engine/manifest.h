@@ -80,10 +80,11 @@ MUST_CHECK enum varve_status manifest_create(struct env *env, const char *dir, u
 MUST_CHECK enum varve_status manifest_rotate_locked(struct manifest *manifest);
 
 /* Makes a prepared edit durable, then applies it, and marks the tables that it removes for good as
- * obsolete. Takes over `version` on OK only. On failure the state is as it was, and whether the
- * edit is on disk is not known until the next one succeeds. */
+ * obsolete. Takes over `version` on OK only. On failure the state is as it was; if `ret_begun`,
+ * which is always set, whether the edit is on disk is not known until the next one succeeds, else
+ * it surely is not. */
 MUST_CHECK enum varve_status manifest_log_locked(struct manifest *manifest,
                                                  const struct manifest_edit *edit,
-                                                 struct version *version);
+                                                 struct version *version, bool *ret_begun);
 
 #endif

@@ -25,7 +25,7 @@ struct merge_output {
     size_t next_cut; /* the first cut at or above the last key */
 };
 
-static void output_remove_file(struct varve_db *db, uint64_t file_id)
+void merge_remove_table(struct varve_db *db, uint64_t file_id)
 {
     char path[FILENAME_BYTES_MAX];
     enum varve_status status = filename_path(path, db->dir, FILE_TABLE, file_id);
@@ -39,7 +39,7 @@ static void output_remove_file(struct varve_db *db, uint64_t file_id)
 void merge_remove_outputs(struct varve_db *db, const struct manifest_edit *edit, size_t from)
 {
     for (size_t i = from; i < edit->added_count; i++)
-        output_remove_file(db, edit->added[i].file_id);
+        merge_remove_table(db, edit->added[i].file_id);
 }
 
 static enum compression compression_of(enum varve_compression option)
@@ -129,7 +129,7 @@ static void output_abort(struct merge_output *output)
         return;
     sstable_writer_free(output->writer);
     output->writer = NULL;
-    output_remove_file(output->job->db, output->file_id);
+    merge_remove_table(output->job->db, output->file_id);
 }
 
 struct merge_key_state {

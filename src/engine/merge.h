@@ -37,6 +37,9 @@ struct merge_job {
  * VARVE_CLOSED when cancelled. */
 MUST_CHECK enum varve_status merge_run(const struct merge_job *job, struct manifest_edit *edit);
 
+/* Removes a table's file; what cannot be removed the next open will. */
+void merge_remove_table(struct varve_db *db, uint64_t file_id);
+
 /* Removes the files of the tables that `edit` adds, from index `from` on. */
 void merge_remove_outputs(struct varve_db *db, const struct manifest_edit *edit, size_t from);
 

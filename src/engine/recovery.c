@@ -14,8 +14,8 @@
 
 /* Commits that were acknowledged without a sync may be lost in a power cut, and somebody may have
  * seen their revisions; after an unclean end so many are left out, so that no revision is given
- * twice. A segment holds no more commits than a memtable has entries; this is on top of that. */
-#define RECOVERY_SEQUENCE_GAP ((uint64_t)1 << 20)
+ * twice. More than a segment can hold under any options: memtable_entries and a group on top. */
+#define RECOVERY_SEQUENCE_GAP ((uint64_t)1 << 32)
 
 struct recovery {
     struct varve_db *db;
@@ -224,7 +224,7 @@ static enum varve_status log_replay(struct recovery *recovery)
     if (replay.last_sequence > state->last_sequence)
         state->last_sequence = replay.last_sequence;
     if (recovery->manifest_id != 0 && !recovery->was_clean)
-        state->last_sequence += RECOVERY_SEQUENCE_GAP + db->options.memtable_entries;
+        state->last_sequence += RECOVERY_SEQUENCE_GAP;
     return status;
 }
 

@@ -146,11 +146,14 @@ enum varve_status wal_switch_locked(struct varve_db *db)
     db->wal.must_switch = false;
     background_schedule_flush(db);
 out:
+    /* No frame was begun: whatever became of the edit, what waits for room did not happen. */
+    if (status == VARVE_OUTCOME_UNKNOWN)
+        status = db_state(db) == VARVE_STATE_READ_ONLY ? VARVE_READ_ONLY : VARVE_NO_SPACE;
     if (status == VARVE_NO_SPACE) {
         db_no_space(db, DB_NO_SPACE_LOG, "beginning a new log segment");
     } else if (status == VARVE_IO) {
         db_read_only(db, status, "beginning a new log segment");
-        status = VARVE_READ_ONLY; /* what waits for room did not happen */
+        status = VARVE_READ_ONLY;
     }
     wal_writer_close(&writer);
     memtable_unref(memtable);
