@@ -66,11 +66,17 @@ static struct tcp_view look_at_tcp(const struct connection *connection, uint64_t
     };
 }
 
+static bool has_unread(const struct connection *connection)
+{
+    int unread = 0;
+    return ioctl(connection->fd, FIONREAD, &unread) == 0 && unread > 0;
+}
+
 static bool header_is_overdue(struct connection *connection, const struct service_config *config,
                               uint64_t now_ms, uint64_t age_ms)
 {
     struct tcp_view view = look_at_tcp(connection, age_ms);
-    if (view.peer_ended)
+    if (view.peer_ended && !has_unread(connection))
         return true;
     if (connection->phase != CONNECTION_IDLE)
         return age_ms > config->header_timeout_ms;
@@ -130,7 +136,5 @@ void connection_shut(struct connection *connection)
 
 bool connection_is_quiet(const struct connection *connection)
 {
-    int unread = 0;
-    return connection->phase <= CONNECTION_IDLE &&
-           (ioctl(connection->fd, FIONREAD, &unread) != 0 || unread == 0);
+    return connection->phase <= CONNECTION_IDLE && !has_unread(connection);
 }

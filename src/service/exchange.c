@@ -185,7 +185,7 @@ static struct varve_slice answer_bytes(const struct answer *answer)
 enum varve_status exchange_reserve_answer(struct exchange *exchange, size_t size)
 {
     size_t held = exchange->answer_reserved;
-    if (!sends_body(exchange) || size <= LIMIT_FREE_ANSWER_BYTES || size <= held)
+    if (size <= LIMIT_FREE_ANSWER_BYTES || size <= held)
         return VARVE_OK;
     if (!service_reserve_answer(exchange->loop->service, held, size - held))
         return problem_set(&exchange->problem, PROBLEM_BUSY,

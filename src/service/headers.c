@@ -32,6 +32,11 @@ static struct varve_slice trim(struct varve_slice s)
     return s;
 }
 
+static bool ends_in_space(struct varve_slice s)
+{
+    return s.size > 0 && (s.data[s.size - 1] == ' ' || s.data[s.size - 1] == '\t');
+}
+
 static bool is_token(struct varve_slice s)
 {
     static const char marks[] = "!#$%&'*+-.^_`|~";
@@ -108,7 +113,9 @@ enum varve_status framing_check(const struct header *headers, size_t count, bool
     if (encoding != NULL && length != NULL)
         return problem_set(ret_problem, PROBLEM_BAD_FRAMING,
                            "Transfer-Encoding and Content-Length exclude each other");
-    if (encoding != NULL && !equals(trim(encoding->value), "chunked"))
+    /* With white space behind it libmicrohttpd would not take it for "chunked". */
+    if (encoding != NULL &&
+        (!equals(trim(encoding->value), "chunked") || ends_in_space(encoding->value)))
         return problem_set(ret_problem, PROBLEM_BAD_FRAMING,
                            "the only Transfer-Encoding is \"chunked\"");
     if (length != NULL && !parse_length(trim(length->value), &framing.length))

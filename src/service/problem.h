@@ -37,6 +37,7 @@
     X(TARGET_TOO_LONG, "target_too_long", 414, true, 0, "The request target is too long")          \
     X(UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", 415, false, 0,                             \
       "The body's media type is not supported")                                                    \
+    X(HEADER_TOO_LARGE, "header_too_large", 431, true, 0, "The header is too large")               \
     X(INTERNAL, "internal", 500, false, 0, "The request failed inside the server")                 \
     X(IO_ERROR, "io_error", 500, false, 0, "Reading or writing the store failed")                  \
     X(CORRUPTION, "corruption", 500, false, 0, "Stored data is damaged")                           \

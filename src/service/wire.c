@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "service/limits.h"
+
 #define VERSION_BYTES 8u /* HTTP/1.1 */
 #define CRLF_BYTES 2u
 
@@ -62,8 +64,14 @@ enum varve_status wire_check(const struct wire_header *wire, struct problem *ret
     if (MHD_VERSION < 0x01000000 && !is_contiguous(wire))
         return problem_set(ret_problem, PROBLEM_BAD_FRAMING,
                            "the header holds NUL bytes, folded lines or malformed line ends");
-    if (strcmp(wire->version, "HTTP/1.0") != 0 &&
-        header_find(wire->headers, wire->header_count, "Host") == NULL)
+    bool is_1_0 = strcmp(wire->version, "HTTP/1.0") == 0;
+    if (!is_1_0 && header_find(wire->headers, wire->header_count, "Host") == NULL)
         return problem_set(ret_problem, PROBLEM_BAD_FRAMING, "there is no Host");
+    if (is_1_0 && header_find(wire->headers, wire->header_count, "Transfer-Encoding") != NULL)
+        return problem_set(ret_problem, PROBLEM_BAD_FRAMING, "HTTP/1.0 knows no Transfer-Encoding");
+    if (wire->size - wire->target.size > LIMIT_HEADER_BYTES)
+        return problem_set_limit(ret_problem, PROBLEM_HEADER_TOO_LARGE, LIMIT_HEADER_BYTES,
+                                 wire->size - wire->target.size,
+                                 "the header is larger than %u bytes", LIMIT_HEADER_BYTES);
     return VARVE_OK;
 }

@@ -40,7 +40,7 @@ class Framing(Case):
     def test_transfer_encoding_that_is_not_chunked(self):
         for value in (b"gzip", b"identity", b"xchunked", b"chunkedx", b"gzip, chunked",
                       b"chunked, gzip",
-                      b"chunked, chunked", b"chunked;q=1", b"\"chunked\"", b"chunk", b""):
+                      b"chunked ", b"chunked\t", b"chunked, chunked", b"chunked;q=1", b"\"chunked\"", b"chunk", b""):
             answer = self.attack_raw(b"Transfer-Encoding: " + value + b"\r\n", b"0\r\n\r\n")
             self.assertTrue(answer.says_close(), answer)
 
@@ -138,6 +138,22 @@ class Framing(Case):
                     continue  # the answer may be lost when the rest of the request meets a close
                 self.assertIn(answer.status, (413, 431), answer)
                 self.assertTrue(answer.says_close(), answer)
+
+    def test_header_over_16_kib_is_told_so(self):
+        headers = [("X-%03d" % i, "x" * 100) for i in range(160)]
+        with self.connect() as conn:
+            conn.send(make_request("GET", "/health", None, headers))
+            answer = conn.response()
+            self.assertEqual(answer.status, 431)
+            self.assertTrue(answer.says_close(), answer)
+
+    def test_transfer_encoding_of_http_1_0(self):
+        with self.connect() as conn:
+            conn.send(b"PUT /kv/x HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                      b"0\r\n\r\n")
+            answer = conn.response()
+            self.assertEqual(answer.status, 400)
+            self.assertTrue(answer.says_close(), answer)
 
     def test_bad_chunks(self):
         for body in (b"zz\r\nabc\r\n0\r\n\r\n", b"-1\r\na\r\n0\r\n\r\n", b"0x3\r\nabc\r\n0\r\n\r\n",

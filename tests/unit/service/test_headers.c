@@ -57,7 +57,7 @@ START_TEST(good_framing)
     ck_framing(LINES("Content-Length:  5\t"), true, false, true, 5);
     ck_framing(LINES("Content-Length: 0005"), true, false, true, 5);
     ck_framing(LINES("Transfer-Encoding: chunked"), true, true, false, 0);
-    ck_framing(LINES("transfer-encoding: CHUNKED "), true, true, false, 0);
+    ck_framing(LINES("transfer-encoding:  CHUNKED"), true, true, false, 0);
     ck_framing(LINES("Accept: a", "Accept: b", "X-A!#$%&'*+-.^_`|~9z: 1"), false, false, false, 0);
 }
 END_TEST
@@ -73,6 +73,8 @@ START_TEST(bad_framing)
         LINES("Transfer-Encoding: gzip, chunked"),
         LINES("Transfer-Encoding: chunked, chunked"),
         LINES("Transfer-Encoding: chunked;q=1"),
+        LINES("Transfer-Encoding: chunked "),
+        LINES("Transfer-Encoding: chunked\t"),
         LINES("Transfer-Encoding: xchunked"),
         LINES("Transfer-Encoding: chunk"),
         LINES("Transfer-Encoding: "),

@@ -76,7 +76,7 @@ START_TEST(connections_and_retries)
         struct problem problem = {0};
         (void)problem_set(&problem, code, "x");
         int http = problem_http_status(&problem);
-        bool closes = http == 413 || http == 414 || code == PROBLEM_BAD_FRAMING ||
+        bool closes = http == 413 || http == 414 || http == 431 || code == PROBLEM_BAD_FRAMING ||
                       code == PROBLEM_TOO_MANY_CONNECTIONS || code == PROBLEM_DRAINING;
         ck_assert_msg(problem_closes(&problem) == closes, "%s", problem_code_text(code));
         bool retry = http == 429 ||
