@@ -39,8 +39,8 @@ class Framing(Case):
 
     def test_transfer_encoding_that_is_not_chunked(self):
         for value in (b"gzip", b"identity", b"xchunked", b"chunkedx", b"gzip, chunked",
-                      b"chunked, gzip",
-                      b"chunked ", b"chunked\t", b"chunked, chunked", b"chunked;q=1", b"\"chunked\"", b"chunk", b""):
+                      b"chunked, gzip", b"chunked ", b"chunked\t", b"chunked, chunked",
+                      b"chunked;q=1", b"\"chunked\"", b"chunk", b""):
             answer = self.attack_raw(b"Transfer-Encoding: " + value + b"\r\n", b"0\r\n\r\n")
             self.assertTrue(answer.says_close(), answer)
 
