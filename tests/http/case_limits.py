@@ -2,7 +2,6 @@
 
 import json
 import os
-import select
 
 from case_process import RAW, ProcessCase
 from harness import b64, chunked, free_port, make_request, run_varved
@@ -129,36 +128,6 @@ class AnswerBudget(ProcessCase):
             self.assertEqual(self.daemon.request("POST", step).status, 200)
         self.assertEqual(conn.response().body, value)
         self.assertEqual(self.get("big"), b"new")
-
-
-class OneEventLoop(ProcessCase):
-    env = {"VARVE_HTTP_THREADS": "1"}
-
-    def seen_meanwhile(self, request, gauge):
-        """Whether /stats is ever answered while the request is under way."""
-        for _ in range(50):
-            seen = False
-            with self.daemon.connect() as conn, self.daemon.connect() as other:
-                conn.send(request)
-                while not seen and not select.select([conn.socket], [], [], 0)[0]:
-                    seen = other.request("GET", "/stats").json()["index"][gauge] > 0
-                self.assertEqual(conn.response().status, 200)
-            if seen:
-                return True
-        return False
-
-    def test_scan_does_not_hold_others_up(self):
-        for part in range(10):
-            ops = [{"op": "delete", "key": "gone/%d/%d" % (part, n)} for n in range(10000)]
-            self.assertEqual(
-                self.daemon.request("POST", "/kv/batch?sync=false", {"ops": ops}).status, 200)
-        self.assertTrue(self.seen_meanwhile(make_request("GET", "/kv/range"), "iterators"))
-
-    def test_large_batch_does_not_hold_others_up(self):
-        self.put("a", bytes(1000))
-        ops = [{"op": "get", "key": "a"}] * 10000
-        self.assertTrue(self.seen_meanwhile(make_request("POST", "/kv/batch", {"ops": ops}),
-                                            "snapshots"))
 
 
 class SmallValues(ProcessCase):
