@@ -47,7 +47,8 @@ enum varve_sync { VARVE_SYNC_DEFAULT, VARVE_SYNC_ON, VARVE_SYNC_OFF };
 /* Blocking writes. They return once the write is visible and, for a synced write, on stable
  * storage. `ret_revision` may be NULL.
  * VARVE_INVALID, VARVE_TOO_LARGE: refused, nothing happened. VARVE_NO_SPACE, VARVE_READ_ONLY,
- * VARVE_BUSY (queue full or merging is far behind), VARVE_CLOSED, VARVE_NO_MEMORY: did not happen.
+ * VARVE_BUSY (queue full or merging is far behind), VARVE_CLOSED, VARVE_NO_MEMORY, VARVE_NO_FILES:
+ * did not happen.
  * VARVE_CONFLICT: a condition of the batch does not hold (see varve_batch_check_held).
  * VARVE_OUTCOME_UNKNOWN: may or may not survive a restart; not visible until then. */
 VARVE_API VARVE_MUST_CHECK enum varve_status varve_put(struct varve_db *db, struct varve_slice key,
@@ -74,8 +75,8 @@ VARVE_API VARVE_MUST_CHECK enum varve_status varve_write(struct varve_db *db,
 struct varve_write_request;
 
 struct varve_write_receiver {
-    /* Takes a list of finished requests (linked by `next`), in commit order. Called on a committing
-     * thread: it must be quick, must not block and must not call the store. */
+    /* Takes a list of finished requests (linked by `next`), in commit order within it. Called on a
+     * committing thread: it must be quick, must not block and must not call the store. */
     void (*deliver)(struct varve_write_receiver *receiver, struct varve_write_request *list);
 };
 
