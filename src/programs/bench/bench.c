@@ -12,6 +12,7 @@
 #include "programs/bench/generator.h"
 #include "programs/bench/process.h"
 #include "programs/bench/report.h"
+#include "programs/bench/watch.h"
 
 #define PATH_BYTES 4096
 
@@ -28,6 +29,7 @@ struct bench {
     uint64_t puts, put_bytes, device_bytes_at_open; /* since it was opened */
 
     struct key_set keys;
+    struct value_sums sums; /* remembers nothing but with --verify */
     struct permutation order;
     struct value_pool pool;
     struct crew_result result;
@@ -80,6 +82,7 @@ static enum varve_status store_open(struct bench *bench)
         .create = !bench->options->use_existing_db,
         .cache_bytes = bench->options->cache_bytes,
         .compaction = bench->options->compaction,
+        .compression = bench->options->compression,
     };
     bench->puts = 0;
     bench->put_bytes = 0;
@@ -102,6 +105,7 @@ static enum varve_status store_renew(struct bench *bench)
     if (status == VARVE_OK)
         status = store_open(bench);
     key_set_clear(&bench->keys);
+    value_sums_clear(&bench->sums);
     bench->is_filled = false;
     return status;
 }
@@ -110,6 +114,7 @@ static void report_place(struct bench *bench, struct report *report)
 {
     report->engine = bench->engine->name;
     report->space_bytes = process_directory_bytes(bench->path);
+    report->table_space_bytes = process_table_bytes(bench->path);
     report->rss_bytes = process_rss_bytes();
 }
 
@@ -122,7 +127,9 @@ static enum varve_status run_workload(struct bench *bench, const struct workload
         .step = step,
         .store = bench->store,
         .keys = &bench->keys,
+        .sums = &bench->sums,
         .order = &bench->order,
+        .path = bench->path,
         .pool = &bench->pool,
     };
     struct crew_result *result = &bench->result;
@@ -130,7 +137,15 @@ static enum varve_status run_workload(struct bench *bench, const struct workload
     struct engine_written before = {0}, after = {0};
     bench->engine->written(bench->store, &before);
     uint64_t device_before = process_device_write_bytes();
-    enum varve_status status = crew_run(&orders, result, bench->ret_error);
+    struct watch *watch = NULL;
+    enum varve_status status = VARVE_OK;
+    if (bench->options->watch)
+        status = watch_start(bench->path, &watch);
+    if (status != VARVE_OK)
+        return error_set(bench->ret_error, status, NULL, STATUS_NO_OFFSET, "cannot watch: %s",
+                         varve_status_text(status));
+    status = crew_run(&orders, result, bench->ret_error);
+    uint64_t table_space_most_bytes = watch != NULL ? watch_stop(watch) : 0;
     if (status != VARVE_OK)
         return status;
     bench->engine->written(bench->store, &after);
@@ -149,6 +164,7 @@ static enum varve_status run_workload(struct bench *bench, const struct workload
         .table_bytes = after.table_bytes - before.table_bytes,
         .all_bytes = after.all_bytes - before.all_bytes,
         .device_bytes = process_device_write_bytes() - device_before,
+        .table_space_most_bytes = table_space_most_bytes,
     };
     report_place(bench, &report);
     report_print(bench->out, bench->options->json, &report);
@@ -209,6 +225,8 @@ static enum varve_status prepare(struct bench *bench)
     enum varve_status status = key_set_init(&bench->keys, options->num);
     if (status == VARVE_OK)
         status = value_pool_init(&bench->pool, options->value_bytes, options->seed);
+    if (status == VARVE_OK && options->verify)
+        status = value_sums_init(&bench->sums, options->num);
     if (status != VARVE_OK)
         return error_set(bench->ret_error, status, NULL, STATUS_NO_OFFSET, "out of memory");
     if (options->use_existing_db)
@@ -229,6 +247,7 @@ static enum varve_status clean_up(struct bench *bench, enum varve_status status)
     if (closed == VARVE_OK && bench->is_temporary && rmdir(bench->path) != 0 && errno != ENOENT)
         closed = fail_errno(bench, "cannot remove it");
     value_pool_deinit(&bench->pool);
+    value_sums_deinit(&bench->sums);
     key_set_deinit(&bench->keys);
     return status != VARVE_OK ? status : closed;
 }

@@ -77,7 +77,12 @@ static enum varve_status member_init(struct member *member, struct crew *crew,
                                      const struct crew_orders *orders, size_t index)
 {
     const struct bench_options *options = orders->options;
-    uint64_t ops = workload_ops(orders->workload, options->num);
+    const struct workload_counts counts = {
+        .keys = options->num,
+        .writes = options->writes,
+        .reads = options->reads,
+    };
+    uint64_t ops = workload_ops(orders->workload, &counts);
     uint64_t threads = crew->running;
     member->job = (struct thread_job){.run = member_run, .kind = THREAD_JOB_URGENT};
     member->crew = crew;
@@ -88,7 +93,9 @@ static enum varve_status member_init(struct member *member, struct crew *crew,
     task->engine = options->engine;
     task->store = orders->store;
     task->keys = orders->keys;
+    task->sums = orders->sums;
     task->order = orders->order;
+    task->path = orders->path;
     task->sync = options->sync || orders->workload->sync;
     if (member->measured) {
         task->first = ops / threads * index + (index < ops % threads ? index : ops % threads);
@@ -142,7 +149,8 @@ enum varve_status crew_run(const struct crew_orders *orders, struct crew_result 
     struct thread_pool *pool = NULL;
     mutex_init(&crew.gate.lock);
     cond_init(&crew.gate.opened);
-    atomic_init(&crew.running, orders->workload->alone ? 1 : orders->options->threads);
+    atomic_init(&crew.running,
+                orders->workload->extent == WORKLOAD_ONE ? 1 : orders->options->threads);
     crew.count = crew.running + (orders->workload->run_beside != NULL);
     crew.members = calloc(crew.count, sizeof *crew.members);
     enum varve_status status = crew.members != NULL ? VARVE_OK : status_raise(VARVE_NO_MEMORY);

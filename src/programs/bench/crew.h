@@ -17,8 +17,10 @@ struct crew_orders {
     const struct workload *workload;
     uint64_t step; /* which run it is: no two draw the same numbers */
     void *store;
-    struct key_set *keys; /* afterwards with the keys that the run has added */
+    struct key_set *keys;    /* afterwards with the keys that the run has added */
+    struct value_sums *sums; /* of the last values; may remember nothing */
     const struct permutation *order;
+    const char *path; /* the store's directory */
     const struct value_pool *pool;
 };
 

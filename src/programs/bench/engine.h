@@ -31,11 +31,18 @@ enum engine_compaction {
     ENGINE_COMPACTION_TIERED, /* RocksDB calls it universal; LevelDB has none */
 };
 
+enum engine_compression {
+    ENGINE_COMPRESSION_NONE,
+    ENGINE_COMPRESSION_LZ4,
+    ENGINE_COMPRESSION_ZSTD
+};
+
 struct engine_settings {
     const char *path;
     bool create; /* if it is missing; else that is a failure */
     size_t cache_bytes;
     enum engine_compaction compaction;
+    enum engine_compression compression; /* of all levels */
 };
 
 /* A value, lent until value_release. */
@@ -60,6 +67,7 @@ struct engine_written {
 struct engine {
     const char *name;
     bool is_leveled_only;
+    bool has_lz4_and_zstd;
 
     enum varve_status (*open)(const struct engine_settings *settings, void **ret_store,
                               struct varve_error *ret_error);

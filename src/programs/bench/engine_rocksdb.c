@@ -50,6 +50,16 @@ static void store_free(struct rocksdb_store *store)
     free(store);
 }
 
+static int compression_of(const struct engine_settings *settings)
+{
+    static const int kinds[] = {
+        [ENGINE_COMPRESSION_NONE] = rocksdb_no_compression,
+        [ENGINE_COMPRESSION_LZ4] = rocksdb_lz4_compression,
+        [ENGINE_COMPRESSION_ZSTD] = rocksdb_zstd_compression,
+    };
+    return kinds[settings->compression];
+}
+
 /* RocksDB is leveled by itself, and checks sums in reads and merges unless told otherwise. */
 static void store_set_options(struct rocksdb_store *store, const struct engine_settings *settings)
 {
@@ -65,7 +75,7 @@ static void store_set_options(struct rocksdb_store *store, const struct engine_s
     rocksdb_options_set_create_if_missing(store->options, settings->create);
     rocksdb_options_set_write_buffer_size(store->options, ENGINE_WRITE_BUFFER_BYTES);
     rocksdb_options_set_max_write_buffer_number(store->options, ENGINE_WRITE_BUFFERS);
-    rocksdb_options_set_compression(store->options, rocksdb_no_compression);
+    rocksdb_options_set_compression(store->options, compression_of(settings));
     rocksdb_options_set_max_background_jobs(store->options, ENGINE_BACKGROUND_THREADS);
     if (settings->compaction == ENGINE_COMPACTION_TIERED)
         rocksdb_options_set_compaction_style(store->options, rocksdb_universal_compaction);
@@ -229,6 +239,7 @@ static enum varve_status rocksdb_engine_stats(void *self, struct buf *text)
 
 const struct engine engine_rocksdb = {
     .name = "rocksdb",
+    .has_lz4_and_zstd = true,
     .open = rocksdb_engine_open,
     .close = rocksdb_engine_close,
     .destroy = rocksdb_engine_destroy,

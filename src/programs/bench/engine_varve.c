@@ -16,6 +16,16 @@ static enum varve_status fail(enum varve_status status, const char *what,
                      varve_status_text(status));
 }
 
+static enum varve_compression compression_of(const struct engine_settings *settings)
+{
+    static const enum varve_compression kinds[] = {
+        [ENGINE_COMPRESSION_NONE] = VARVE_COMPRESSION_NONE,
+        [ENGINE_COMPRESSION_LZ4] = VARVE_COMPRESSION_LZ4,
+        [ENGINE_COMPRESSION_ZSTD] = VARVE_COMPRESSION_ZSTD,
+    };
+    return kinds[settings->compression];
+}
+
 static enum varve_status varve_engine_open(const struct engine_settings *settings, void **ret_store,
                                            struct varve_error *ret_error)
 {
@@ -28,6 +38,7 @@ static enum varve_status varve_engine_open(const struct engine_settings *setting
     options.bloom_bits_per_key = ENGINE_BLOOM_BITS_PER_KEY;
     options.block_cache_bytes = settings->cache_bytes;
     options.background_threads = ENGINE_BACKGROUND_THREADS;
+    options.compression = options.compression_bottom = compression_of(settings);
     if (settings->compaction == ENGINE_COMPACTION_LEVELED)
         options.compaction = VARVE_COMPACTION_LEVELED;
     else if (settings->compaction == ENGINE_COMPACTION_TIERED)
@@ -165,6 +176,7 @@ static enum varve_status varve_engine_stats(void *store, struct buf *text)
 
 const struct engine engine_varve = {
     .name = "varve",
+    .has_lz4_and_zstd = true,
     .open = varve_engine_open,
     .close = varve_engine_close,
     .destroy = varve_destroy,

@@ -154,6 +154,23 @@ struct varve_slice generator_key(struct generator *generator, uint64_t number)
     return varve_slice(generator->key, generator->key_bytes);
 }
 
+bool generator_key_number(const struct generator *generator, struct varve_slice key, uint64_t num,
+                          uint64_t *ret_number)
+{
+    uint64_t number = 0;
+    if (key.size != generator->key_bytes)
+        return false;
+    for (size_t i = 0; i < key.size; i++) {
+        if (key.data[i] < '0' || key.data[i] > '9' || number >= num)
+            return false;
+        number = number * 10 + (uint64_t)(key.data[i] - '0');
+    }
+    if (number >= num)
+        return false;
+    *ret_number = number;
+    return true;
+}
+
 struct varve_slice generator_missing_key(struct generator *generator, uint64_t number)
 {
     struct varve_slice key = generator_key(generator, number);

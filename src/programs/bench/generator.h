@@ -95,6 +95,9 @@ void generator_deinit(struct generator *generator); /* takes a zeroed one */
 
 /* Decimal, with zeros in front. Borrowed until the next key. */
 struct varve_slice generator_key(struct generator *generator, uint64_t number);
+/* The number whose key this is. False when it is the key of none below `num`. */
+bool generator_key_number(const struct generator *generator, struct varve_slice key, uint64_t num,
+                          uint64_t *ret_number);
 /* Never the key of a number, but right behind one in order. Borrowed until the next key. */
 struct varve_slice generator_missing_key(struct generator *generator, uint64_t number);
 /* Borrowed until the next value. */

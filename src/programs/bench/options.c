@@ -95,6 +95,20 @@ static enum varve_status set_compaction(struct bench_options *options, const str
     return VARVE_OK;
 }
 
+static enum varve_status set_compression(struct bench_options *options, const struct option *option,
+                                         const char *value, struct varve_error *ret_error)
+{
+    if (strcmp(value, "none") == 0)
+        options->compression = ENGINE_COMPRESSION_NONE;
+    else if (strcmp(value, "lz4") == 0)
+        options->compression = ENGINE_COMPRESSION_LZ4;
+    else if (strcmp(value, "zstd") == 0)
+        options->compression = ENGINE_COMPRESSION_ZSTD;
+    else
+        return refuse(option, value, "it takes none, lz4 or zstd", ret_error);
+    return VARVE_OK;
+}
+
 static enum varve_status add_workload(struct bench_options *options, const struct option *option,
                                       const char *name, struct varve_error *ret_error)
 {
@@ -132,6 +146,9 @@ static const struct option option_table[] = {
     {"engine", "NAME", "varve, leveldb or rocksdb; varve", set_engine},
     {"benchmarks", "LIST", "workloads, with commas between them; all but stats", set_workloads},
     {"num", "N", "keys, and operations of a workload; 1000000", set_number, FIELD(num), 1, NUM_MAX},
+    {"writes", "N", "of fillrandom and overwrite; num", set_number, FIELD(writes), 1, NUM_MAX},
+    {"reads", "N", "of workloads that read or seek at random; num", set_number, FIELD(reads), 1,
+     NUM_MAX},
     {"threads", "N", "that share a workload's operations; 1", set_number, FIELD(threads), 1,
      OPTIONS_THREADS_MAX},
     {"key-bytes", "N", "size of a key; 16", set_number, FIELD(key_bytes), 1,
@@ -149,6 +166,11 @@ static const struct option option_table[] = {
     {"crc", "KIND", "hardware or software, of varve's check sums; hardware", set_crc},
     {"compaction", "POLICY", "leveled or tiered (RocksDB: universal); as the engine does by itself",
      set_compaction},
+    {"compression", "KIND", "none, lz4 or zstd, of all levels; none", set_compression},
+    {"verify", NULL, "hold what readseq reads against a model of all writes; one thread", set_flag,
+     FIELD(verify)},
+    {"watch", NULL, "tell the most bytes that the tables took up while a workload ran", set_flag,
+     FIELD(watch)},
     {"json", NULL, "one JSON object a line", set_flag, FIELD(json)},
 };
 #define OPTION_COUNT (sizeof option_table / sizeof option_table[0])
@@ -214,6 +236,12 @@ static enum varve_status check_together(const struct bench_options *options,
         return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
                          "--compaction=tiered: %s has only the leveled policy",
                          options->engine->name);
+    if (options->compression != ENGINE_COMPRESSION_NONE && !options->engine->has_lz4_and_zstd)
+        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                         "--compression: %s has neither lz4 nor zstd", options->engine->name);
+    if (options->verify && (options->threads != 1 || options->use_existing_db))
+        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                         "--verify takes one thread, and a store whose writes it has seen");
     return check_order(options, ret_error);
 }
 
@@ -242,21 +270,28 @@ enum varve_status bench_options_parse(size_t count, char *const *arguments,
         status = parse_one(&options, arguments[i], ret_error);
     if (status == VARVE_OK)
         status = check_together(&options, ret_error);
-    if (status == VARVE_OK)
-        *ret_options = options;
-    return status;
+    if (status != VARVE_OK)
+        return status;
+    if (options.writes == 0)
+        options.writes = options.num;
+    if (options.reads == 0)
+        options.reads = options.num;
+    *ret_options = options;
+    return VARVE_OK;
 }
 
 static const char help_end[] =
     "\nAll stores: keys are decimal numbers with zeros in front, values compress to a half; no\n"
-    "compression, Bloom filters of 10 bits a key, 2 write buffers of 64 MiB, blocks of 4 KiB,\n"
-    "checksums verified, a log, 2 background threads.\n"
+    "compression unless asked for, Bloom filters of 10 bits a key, 2 write buffers of 64 MiB,\n"
+    "blocks of 4 KiB, checksums verified, a log, 2 background threads.\n"
     "\n"
     "us/op is elapsed time over the operations of all threads; latencies are of single operations\n"
     "(readseq: of one in 17). A key that is missing, out of order or has another key's value ends\n"
     "the run. Write amplification is bytes written by flushes and merges per byte of keys and\n"
     "values written in the workload; \"log\" adds the log, \"device\" is what the kernel counts.\n"
-    "What a store still merges after a workload counts in the next one; compact waits for it.\n"
+    "What a store still merges after a workload counts in the next one; compact merges all and "
+    "waits\n"
+    "for it, waitforcompaction waits until nothing was written for 10 s.\n"
     "LevelDB tells its table bytes in MiB, RocksDB in hundredths of a GiB.\n";
 
 enum varve_status bench_options_help(struct buf *text)

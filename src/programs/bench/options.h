@@ -21,9 +21,10 @@ struct bench_options {
     const struct engine *engine;
     const struct workload *workloads[OPTIONS_WORKLOADS_MAX];
     size_t workload_count;
-    uint64_t num, threads, key_bytes, value_bytes, cache_bytes, seed;
-    bool sync, json, use_existing_db, software_crc;
+    uint64_t num, writes, reads, threads, key_bytes, value_bytes, cache_bytes, seed;
+    bool sync, json, use_existing_db, software_crc, verify, watch;
     enum engine_compaction compaction;
+    enum engine_compression compression;
     const char *db; /* borrowed from the arguments; NULL: a temporary directory */
 };
 

@@ -2,6 +2,7 @@
 #include "programs/bench/process.h"
 
 #include <fts.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -54,7 +55,18 @@ uint64_t process_device_write_bytes(void)
     return io_figure("write_bytes");
 }
 
-uint64_t process_directory_bytes(const char *path)
+static bool is_any(const FTSENT *entry)
+{
+    return true;
+}
+
+static bool is_table(const FTSENT *entry)
+{
+    const char *end = strrchr(entry->fts_name, '.');
+    return end != NULL && (strcmp(end, ".sst") == 0 || strcmp(end, ".ldb") == 0);
+}
+
+static uint64_t files_bytes(const char *path, bool (*counts)(const FTSENT *entry))
 {
     char *roots[] = {(char *)path, NULL};
     FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
@@ -62,9 +74,19 @@ uint64_t process_directory_bytes(const char *path)
         return 0;
     uint64_t bytes = 0;
     for (FTSENT *entry = fts_read(walk); entry != NULL; entry = fts_read(walk)) {
-        if (entry->fts_info == FTS_F)
+        if (entry->fts_info == FTS_F && counts(entry))
             bytes += (uint64_t)entry->fts_statp->st_blocks * STAT_BLOCK_BYTES;
     }
     fts_close(walk);
     return bytes;
+}
+
+uint64_t process_directory_bytes(const char *path)
+{
+    return files_bytes(path, is_any);
+}
+
+uint64_t process_table_bytes(const char *path)
+{
+    return files_bytes(path, is_table);
 }

@@ -17,5 +17,7 @@ uint64_t process_device_write_bytes(void); /* caused to be written to the device
 /* What the files in a directory and below take up on the device. Files that vanish meanwhile do not
  * count. */
 uint64_t process_directory_bytes(const char *path);
+/* The same of its tables alone, by the names that the stores give them. */
+uint64_t process_table_bytes(const char *path);
 
 #endif

@@ -64,6 +64,9 @@ static void print_json(FILE *out, const struct report *report)
     fprintf(out, ",\"write_amplification_device\":%s",
             ratio((double)report->device_bytes, puts, 3, "null", text));
     fprintf(out, ",\"space_bytes\":%lu,\"rss_bytes\":%lu", report->space_bytes, report->rss_bytes);
+    fprintf(out, ",\"table_space_bytes\":%lu", report->table_space_bytes);
+    if (report->table_space_most_bytes != 0)
+        fprintf(out, ",\"table_space_most_bytes\":%lu", report->table_space_most_bytes);
     if (report->stats != NULL) {
         fprintf(out, ",\"stats\":");
         print_json_text(out, report->stats);

@@ -6,11 +6,15 @@
 #include "programs/bench/workload.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "programs/bench/process.h"
 
 #define FILLSYNC_SHARE 1000 /* a synced write costs as much as so many others */
 #define FILLSYNC_OPS_MIN 1000
+#define QUIET_NS ((uint64_t)10000000000)
+#define QUIET_LOOK_NS 200000000
+#define QUIET_WAIT_MAX_NS ((uint64_t)1800000000000)
 #define SCAN_TIMED_STEP 17 /* prime, so that it falls in with no size of a block */
 
 static enum varve_status wrong(struct task *task, const char *what, struct varve_slice key)
@@ -32,6 +36,7 @@ static enum varve_status task_put(struct task *task, uint64_t number)
     struct varve_slice value = generator_value(&task->generator, number);
     enum varve_status status = task->engine->put(task->store, key, value, task->sync, &task->error);
     if (status == VARVE_OK) {
+        value_sums_note(task->sums, number, value);
         task->puts++;
         task->put_bytes += key.size + value.size;
     }
@@ -109,7 +114,7 @@ static enum varve_status run_read_missing(struct task *task)
     return VARVE_OK;
 }
 
-/* Keys come in strictly growing order, and every value has its size. */
+/* Keys come in strictly growing order, every value has its size and is the last one written. */
 static enum varve_status entry_check(struct task *task, const struct engine_entry *entry,
                                      uint8_t *last_key, size_t *last_bytes)
 {
@@ -119,6 +124,11 @@ static enum varve_status entry_check(struct task *task, const struct engine_entr
         return wrong(task, "is longer than any that was written", entry->key);
     if (entry->value.size != task->generator.value_bytes)
         return wrong(task, "has a value that was never written to it", entry->key);
+    uint64_t number = 0;
+    if (!generator_key_number(&task->generator, entry->key, task->keys->num, &number))
+        return wrong(task, "was never written", entry->key);
+    if (!value_sums_match(task->sums, number, entry->value))
+        return wrong(task, "does not have the value that was written last", entry->key);
     memcpy(last_key, entry->key.data, entry->key.size);
     *last_bytes = entry->key.size;
     return VARVE_OK;
@@ -213,6 +223,30 @@ static enum varve_status run_compact(struct task *task)
     return status;
 }
 
+/* No store tells all that it still has in mind, so its silence does. What it sees of that counts as
+ * its time, the silence too. */
+static enum varve_status run_wait_for_compaction(struct task *task)
+{
+    uint64_t begin_ns = process_now_ns(), last_ns = begin_ns, quiet_since_ns = begin_ns;
+    uint64_t written = process_written_bytes(), tables = process_table_bytes(task->path);
+    while (last_ns - quiet_since_ns < QUIET_NS) {
+        if (last_ns - begin_ns > QUIET_WAIT_MAX_NS)
+            return error_set(&task->error, VARVE_BUSY, NULL, STATUS_NO_OFFSET,
+                             "%s: the store does not come to rest", task->workload->name);
+        nanosleep(&(struct timespec){.tv_nsec = QUIET_LOOK_NS}, NULL);
+        uint64_t written_now = process_written_bytes();
+        uint64_t tables_now = process_table_bytes(task->path);
+        last_ns = process_now_ns();
+        if (written_now != written || tables_now != tables)
+            quiet_since_ns = last_ns;
+        written = written_now;
+        tables = tables_now;
+    }
+    task_tick(task, &begin_ns);
+    task->ops = 1;
+    return VARVE_OK;
+}
+
 static const struct workload workloads[] = {
     {.name = "fillseq",
      .text = "write every key once, in order, into an empty store",
@@ -220,7 +254,8 @@ static const struct workload workloads[] = {
      .run = run_fill,
      .choose = choose_in_order},
     {.name = "fillrandom",
-     .text = "write num keys drawn at random (some twice, some never) into an empty store",
+     .extent = WORKLOAD_WRITES,
+     .text = "write keys drawn at random (some twice, some never) into an empty store",
      .fresh = true,
      .run = run_fill,
      .choose = choose_at_random},
@@ -230,21 +265,25 @@ static const struct workload workloads[] = {
      .run = run_fill,
      .choose = choose_once_each},
     {.name = "overwrite",
-     .text = "write num keys drawn at random into the store as it is",
+     .extent = WORKLOAD_WRITES,
+     .text = "write keys drawn at random into the store as it is",
      .run = run_fill,
      .choose = choose_at_random},
     {.name = "fillsync",
-     .text = "fillrandom, each write synced; num / 1000 writes, at least 1000 (or num)",
+     .extent = WORKLOAD_WRITES,
+     .text = "fillrandom, each write synced; writes / 1000, at least 1000",
      .fresh = true,
      .sync = true,
      .run = run_fill,
      .choose = choose_at_random},
     {.name = "readrandom",
-     .text = "get num keys, drawn at random from those that are there",
+     .extent = WORKLOAD_READS,
+     .text = "get keys drawn at random from those that are there",
      .needs_keys = true,
      .run = run_read_random},
     {.name = "readmissing",
-     .text = "get num keys that are not there, each right behind one that is",
+     .extent = WORKLOAD_READS,
+     .text = "get keys that are not there, each right behind one that is",
      .needs_keys = true,
      .run = run_read_missing},
     {.name = "readseq",
@@ -252,20 +291,27 @@ static const struct workload workloads[] = {
      .needs_keys = true,
      .run = run_read_sequence},
     {.name = "seekrandom",
-     .text = "num times: make an iterator, seek a key that is there, read it, free the iterator",
+     .extent = WORKLOAD_READS,
+     .text = "make an iterator, seek a key that is there, read it, free the iterator",
      .needs_keys = true,
      .run = run_seek_random},
     {.name = "readwhilewriting",
+     .extent = WORKLOAD_READS,
      .text = "readrandom while one more thread overwrites keys",
      .needs_keys = true,
      .run = run_read_random,
      .run_beside = run_writer},
     {.name = "compact",
      .text = "merge the whole store, and wait for the end of it",
-     .alone = true,
+     .extent = WORKLOAD_ONE,
      .run = run_compact},
+    {.name = "waitforcompaction",
+     .text = "wait until the store has written nothing for 10 s",
+     .extent = WORKLOAD_ONE,
+     .run = run_wait_for_compaction},
     {.name = "stats",
-     .text = "print the store's own account, and what it has written since it was opened"},
+     .text = "print the store's own account, and what it has written since it was opened",
+     .extent = WORKLOAD_ONE},
 };
 
 const struct workload *workload_at(size_t i)
@@ -282,14 +328,22 @@ const struct workload *workload_find(const char *name)
     return NULL;
 }
 
-uint64_t workload_ops(const struct workload *workload, uint64_t num)
+uint64_t workload_ops(const struct workload *workload, const struct workload_counts *counts)
 {
-    if (workload->alone)
+    switch (workload->extent) {
+    case WORKLOAD_ONE:
         return 1;
+    case WORKLOAD_READS:
+        return counts->reads;
+    case WORKLOAD_WRITES:
+        break;
+    case WORKLOAD_KEYS:
+        return counts->keys;
+    }
     if (!workload->sync)
-        return num;
-    uint64_t ops = num / FILLSYNC_SHARE;
+        return counts->writes;
+    uint64_t ops = counts->writes / FILLSYNC_SHARE;
     if (ops < FILLSYNC_OPS_MIN)
         ops = FILLSYNC_OPS_MIN;
-    return ops < num ? ops : num;
+    return ops < counts->writes ? ops : counts->writes;
 }

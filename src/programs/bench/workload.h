@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "programs/bench/engine.h"
 #include "programs/bench/generator.h"
+#include "programs/bench/value_sums.h"
 
 /* One thread's part in a run of a workload. */
 struct task {
@@ -21,7 +22,9 @@ struct task {
     const struct engine *engine;
     void *store;
     const struct key_set *keys; /* in the store; no thread changes it during a run */
+    struct value_sums *sums;
     const struct permutation *order;
+    const char *path; /* the store's directory */
     bool sync;
     uint64_t first, count;           /* its operations, of all of the run's */
     struct random numbers;           /* from which the keys are drawn */
@@ -37,14 +40,22 @@ struct task {
 
 typedef enum varve_status (*task_fn)(struct task *task);
 
+/* How many operations a workload has. */
+enum workload_extent {
+    WORKLOAD_KEYS,   /* as many as there are keys */
+    WORKLOAD_WRITES, /* --writes */
+    WORKLOAD_READS,  /* --reads */
+    WORKLOAD_ONE,    /* one, on one thread, whatever is asked for */
+};
+
 struct workload {
     const char *name, *text; /* the text for the help */
-    bool fresh;              /* begins with an empty store */
-    bool needs_keys;         /* the store must not be empty */
-    bool sync;               /* every write is synced */
-    bool alone;              /* one thread, whatever is asked for */
-    task_fn run;             /* of each thread; NULL: the store only gives account of itself */
-    task_fn run_beside;      /* of one more thread, which is not measured; may be NULL */
+    enum workload_extent extent;
+    bool fresh;         /* begins with an empty store */
+    bool needs_keys;    /* the store must not be empty */
+    bool sync;          /* every write is synced */
+    task_fn run;        /* of each thread; NULL: the store only gives account of itself */
+    task_fn run_beside; /* of one more thread, which is not measured; may be NULL */
     /* The number of the key that a filling task writes in its i-th operation; NULL: the workload
      * adds no key. */
     uint64_t (*choose)(struct task *task, uint64_t i);
@@ -55,7 +66,9 @@ const struct workload *workload_find(const char *name);
 /* In the order of the help; NULL at the end. */
 const struct workload *workload_at(size_t i);
 
-/* How many operations there are for so many keys in the store. */
-uint64_t workload_ops(const struct workload *workload, uint64_t num);
+struct workload_counts {
+    uint64_t keys, writes, reads;
+};
+uint64_t workload_ops(const struct workload *workload, const struct workload_counts *counts);
 
 #endif

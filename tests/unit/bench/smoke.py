@@ -16,7 +16,8 @@ PROGRAM, ENGINE, STATE = sys.argv[1:4]
 NUM = 2000
 FIELDS = ['engine', 'workload', 'threads', 'ops', 'seconds', 'us_per_op', 'mb_per_s', 'p50_us',
           'p99_us', 'p999_us', 'max_us', 'puts', 'write_amplification',
-          'write_amplification_with_log', 'write_amplification_device', 'space_bytes', 'rss_bytes']
+          'write_amplification_with_log', 'write_amplification_device', 'space_bytes', 'rss_bytes',
+          'table_space_bytes']
 WORKLOADS = ['fillseq', 'readseq', 'fillrandom', 'readseq', 'filluniquerandom', 'overwrite',
              'readrandom', 'readmissing', 'readseq', 'seekrandom', 'readwhilewriting', 'compact',
              'readrandom', 'readseq', 'stats', 'fillsync', 'readseq']
@@ -42,7 +43,6 @@ class Bench(unittest.TestCase):
         return os.path.join(self.directory.name, name)
 
 
-@unittest.skipIf(STATE != 'absent', 'the engine is built in')
 class Absent(Bench):
     def test_it_is_said_clearly(self):
         done = self.run_program(f'--num={NUM}')
@@ -50,7 +50,6 @@ class Absent(Bench):
         self.assertIn(f'the engine {ENGINE} was not built in', done.stderr)
 
 
-@unittest.skipIf(STATE != 'built', 'the engine is not built in')
 class Built(Bench):
     def check_all(self, threads):
         lines = self.run_well(f'--num={NUM}', f'--threads={threads}', '--json',
@@ -125,6 +124,27 @@ class Built(Bench):
         else:
             self.run_well(f'--num={NUM}', '--compaction=tiered', workloads)
 
+    def test_compression(self):
+        workloads = '--benchmarks=fillrandom,compact,readseq'
+        for kind in ('lz4', 'zstd'):
+            if ENGINE == 'leveldb':
+                done = self.run_program(f'--compression={kind}', workloads)
+                self.assertEqual(done.returncode, 2)
+                self.assertIn('--compression', done.stderr)
+                continue
+            sizes = [json.loads(self.run_well(f'--num={10 * NUM}', f'--compression={how}',
+                                              '--json', workloads).splitlines()[1])
+                     ['table_space_bytes'] for how in ('none', kind)]
+            self.assertLess(sizes[1], sizes[0] * 0.8)
+
+    def test_a_scan_is_held_against_all_writes_while_space_is_watched(self):
+        lines = self.run_well(f'--num={NUM}', f'--writes={20 * NUM}', '--verify', '--watch',
+                              '--json', '--benchmarks=filluniquerandom,overwrite,compact,readseq')
+        reports = [json.loads(line) for line in lines.splitlines()]
+        self.assertEqual(reports[1]['ops'], 20 * NUM)
+        self.assertGreater(reports[2]['table_space_most_bytes'], 0)
+        self.assertEqual(reports[3]['ops'], NUM)
+
     def test_a_store_is_kept_and_used_again(self):
         store = '--db=' + self.path('store')
         self.run_well(f'--num={NUM}', store, '--benchmarks=filluniquerandom')
@@ -172,4 +192,4 @@ class Built(Bench):
 
 
 if __name__ == '__main__':
-    unittest.main(argv=sys.argv[:1])
+    unittest.main(argv=[sys.argv[0], {'absent': 'Absent', 'built': 'Built'}[STATE]])

@@ -107,6 +107,28 @@ START_TEST(keys_are_padded_decimals)
 }
 END_TEST
 
+START_TEST(keys_tell_their_number)
+{
+    static const struct {
+        const char *key;
+        bool is_one;
+        uint64_t number;
+    } cases[] = {
+        {"0000", true, 0},  {"0042", true, 42}, {"0999", true, 999}, {"1000", false, 0},
+        {"9999", false, 0}, {"042", false, 0},  {"00042", false, 0}, {"004.", false, 0},
+        {"/042", false, 0}, {"", false, 0},
+    };
+    const struct generator four_digits = {.key_bytes = 4};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint64_t number = UINT64_MAX;
+        bool is_one =
+            generator_key_number(&four_digits, varve_slice_str(cases[i].key), 1000, &number);
+        ck_assert_msg(is_one == cases[i].is_one, "%s", cases[i].key);
+        ck_assert_msg(number == (is_one ? cases[i].number : UINT64_MAX), "%s", cases[i].key);
+    }
+}
+END_TEST
+
 START_TEST(keys_may_have_no_room_for_zeros)
 {
     make_generator(3, 0);
@@ -211,6 +233,7 @@ int main(void)
     tcase_add_test(tcase, permutation_depends_on_the_seed);
     tcase_add_test(tcase, random_below_reaches_all_evenly);
     tcase_add_test(tcase, keys_are_padded_decimals);
+    tcase_add_test(tcase, keys_tell_their_number);
     tcase_add_test(tcase, keys_may_have_no_room_for_zeros);
     tcase_add_test(tcase, values_belong_to_their_number);
     tcase_add_test(tcase, values_follow_from_the_seed);

@@ -40,8 +40,11 @@ START_TEST(defaults)
     ck_assert_uint_gt(options.workload_count, 1);
     ck_assert_ptr_null(options.db);
     ck_assert(!options.sync && !options.json && !options.use_existing_db && !options.help);
-    ck_assert(!options.software_crc);
+    ck_assert(!options.software_crc && !options.verify && !options.watch);
+    ck_assert_uint_eq(options.writes, 1000000);
+    ck_assert_uint_eq(options.reads, 1000000);
     ck_assert_int_eq(options.compaction, ENGINE_COMPACTION_OWN);
+    ck_assert_int_eq(options.compression, ENGINE_COMPRESSION_NONE);
 }
 END_TEST
 
@@ -64,6 +67,12 @@ START_TEST(every_option_is_taken)
     ck_assert(options.software_crc);
     ck_assert_int_eq(options.compaction, ENGINE_COMPACTION_TIERED);
     ck_assert_str_eq(options.db, "a/b");
+    ck_assert_int_eq(parse("--num=10 --writes=50 --reads=7 --verify --watch --compression=zstd"),
+                     VARVE_OK);
+    ck_assert_uint_eq(options.writes, 50);
+    ck_assert_uint_eq(options.reads, 7);
+    ck_assert(options.verify && options.watch);
+    ck_assert_int_eq(options.compression, ENGINE_COMPRESSION_ZSTD);
 }
 END_TEST
 
@@ -120,6 +129,11 @@ START_TEST(what_is_wrong_is_named)
         {"--crc=md5", "--crc=md5"},
         {"--compaction=universal", "--compaction=universal"},
         {"--engine=sqlite", "sqlite"},
+        {"--writes=0", "--writes=0"},
+        {"--reads=0", "--reads=0"},
+        {"--compression=snappy", "--compression=snappy"},
+        {"--verify --threads=2", "--verify"},
+        {"--verify --use-existing-db --db=x --benchmarks=readseq", "--verify"},
         {"--benchmarks=fillseq,nothing", "\"nothing\""},
         {"--benchmarks=", "\"\""},
         {"--benchmarks=fillseq,", "\"\""},
