@@ -138,8 +138,17 @@ VARVE_API uint64_t varve_snapshot_revision(const struct varve_snapshot *snapshot
 /* Starts to write the memtable out as a table; with `wait`, returns when it is done. */
 VARVE_API VARVE_MUST_CHECK enum varve_status varve_flush(struct varve_db *db, bool wait);
 
-/* Merges all of the store down as far as it goes; with `wait`, returns when it is done. */
+/* Merges all of the store down as far as it goes; with `wait`, returns when it is done. Another
+ * thread may close the store meanwhile: VARVE_CLOSED, and what was merged so far stays merged.
+ * VARVE_BUSY: too many merges wait already. VARVE_READ_ONLY, VARVE_NO_SPACE, VARVE_NO_MEMORY,
+ * VARVE_NO_FILES, VARVE_IO, VARVE_CORRUPT. */
 VARVE_API VARVE_MUST_CHECK enum varve_status varve_compact(struct varve_db *db, bool wait);
+/* The same for keys from `start` (inclusive) to `end` (exclusive); empty: no bound. Tables are
+ * merged whole, so some keys beside these are merged along. VARVE_INVALID: `start` is not below
+ * `end`, or one is longer than VARVE_KEY_BYTES_MAX. */
+VARVE_API VARVE_MUST_CHECK enum varve_status varve_compact_range(struct varve_db *db,
+                                                                 struct varve_slice start,
+                                                                 struct varve_slice end, bool wait);
 
 /* What the store accepts just now. */
 enum varve_state {

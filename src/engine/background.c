@@ -4,6 +4,8 @@
  */
 #include "engine/background.h"
 
+#include <stdlib.h>
+
 #include "engine/compaction_run.h"
 #include "engine/db.h"
 #include "engine/flush.h"
@@ -110,6 +112,48 @@ static void flush_job_run(struct thread_job *job)
         background_schedule_compaction(db);
 }
 
+static void manual_drop_locked(struct manual_merge *merge)
+{
+    if (--merge->references > 0)
+        return;
+    buf_deinit(&merge->start);
+    buf_deinit(&merge->end);
+    free(merge);
+}
+
+/* Takes the first out of the queue. */
+static void manual_end_locked(struct background *background, enum varve_status status)
+{
+    struct manual_merge *merge = background->mu.manual;
+    background->mu.manual = merge->next;
+    merge->next = NULL;
+    merge->done = true;
+    merge->status = status;
+    manual_drop_locked(merge);
+}
+
+/* What to look for next. While writers are held up, every other look goes by what is due, for a
+ * merge by hand of a part may leave level 0 as it is. */
+static struct compaction_task task_choose_locked(struct background *background)
+{
+    struct varve_db *db = background->db;
+    struct manual_merge *merge = background->mu.manual;
+    struct compaction_task task = {.mode = COMPACTION_DUE};
+    if (merge == NULL) {
+        task.mode = background->mu.fold ? COMPACTION_FOLD : COMPACTION_DUE;
+        return task;
+    }
+    bool behind = atomic_load_explicit(&db->debt_percent, memory_order_relaxed) > 0;
+    background->mu.manual_passed = behind && !background->mu.manual_passed;
+    if (background->mu.manual_passed)
+        return task;
+    merge->begun = true;
+    task.mode = COMPACTION_EVERYTHING;
+    task.start = buf_slice(&merge->start);
+    task.end = buf_slice(&merge->end);
+    return task;
+}
+
 static void compaction_job_run(struct thread_job *job)
 {
     struct background *background = background_of_compaction(job);
@@ -117,29 +161,24 @@ static void compaction_job_run(struct thread_job *job)
     bool merged = false;
 
     mutex_lock(&background->mu.lock);
-    uint64_t manual = background->mu.manual_asked;
-    enum compaction_mode mode = manual != background->mu.manual_done ? COMPACTION_EVERYTHING
-                                : background->mu.fold                ? COMPACTION_FOLD
-                                                                     : COMPACTION_DUE;
+    struct compaction_task task = task_choose_locked(background);
     bool closing = background->mu.closing;
     background->mu.compaction_running = !closing;
     mutex_unlock(&background->mu.lock);
 
-    enum varve_status status = closing ? VARVE_OK : compaction_once(db, mode, &merged);
+    enum varve_status status = closing ? VARVE_CLOSED : compaction_once(db, &task, &merged);
 
     mutex_lock(&background->mu.lock);
     background->mu.compaction_running = false;
     background->mu.compaction_failure = status;
     if (status != VARVE_OK && status != VARVE_CLOSED && status != VARVE_CORRUPT)
         retry_later_locked(background);
-    if (mode == COMPACTION_EVERYTHING && !merged) {
-        background->mu.manual_done = manual;
-        background->mu.manual_status = status;
-    }
-    if (mode == COMPACTION_FOLD && (!merged || !store_is_idle(db)))
+    /* Only this job takes a merge out of the queue, so the first is the one that was chosen. */
+    if (task.mode == COMPACTION_EVERYTHING && !merged)
+        manual_end_locked(background, status);
+    if (task.mode == COMPACTION_FOLD && (!merged || !store_is_idle(db)))
         background->mu.fold = false;
-    bool again =
-        status == VARVE_OK && (merged || background->mu.manual_asked != background->mu.manual_done);
+    bool again = merged || background->mu.manual != NULL;
     again = job_ends_locked(background, &background->mu.compaction, again);
     cond_broadcast(&background->mu.progress);
     mutex_unlock(&background->mu.lock);
@@ -204,13 +243,107 @@ bool background_retry(struct varve_db *db)
     return waits || short_of_space || fold_waits;
 }
 
-uint64_t background_ask_manual(struct varve_db *db)
+static enum varve_status manual_new(struct varve_slice start, struct varve_slice end,
+                                    struct manual_merge **ret_merge)
 {
-    mutex_lock(&db->background.mu.lock);
-    uint64_t number = ++db->background.mu.manual_asked;
-    mutex_unlock(&db->background.mu.lock);
+    struct manual_merge *merge = calloc(1, sizeof *merge);
+    if (merge == NULL)
+        return status_raise(VARVE_NO_MEMORY);
+    enum varve_status status = buf_assign(&merge->start, start);
+    if (status == VARVE_OK)
+        status = buf_assign(&merge->end, end);
+    merge->references = 1;
+    if (status == VARVE_OK)
+        *ret_merge = merge;
+    else
+        manual_drop_locked(merge); /* nobody else knows it */
+    return status;
+}
+
+/* Puts `merge` at the end of the queue, unless the same waits there already; gives the one that is
+ * in the queue, referenced. */
+static enum varve_status manual_queue_locked(struct background *background,
+                                             struct manual_merge *merge,
+                                             struct manual_merge **ret_queued)
+{
+    struct manual_merge **link = &background->mu.manual;
+    size_t count = 0;
+    if (background->mu.closing)
+        return VARVE_CLOSED;
+    for (; *link != NULL; link = &(*link)->next, count++)
+        if (!(*link)->begun &&
+            varve_slice_compare(buf_slice(&(*link)->start), buf_slice(&merge->start)) == 0 &&
+            varve_slice_compare(buf_slice(&(*link)->end), buf_slice(&merge->end)) == 0)
+            break;
+    if (*link == NULL) {
+        if (count >= BACKGROUND_MANUAL_MAX)
+            return status_raise(VARVE_BUSY);
+        merge->references++;
+        *link = merge;
+    }
+    (*link)->references++;
+    *ret_queued = *link;
+    return VARVE_OK;
+}
+
+static enum varve_status manual_wait(struct varve_db *db, const struct manual_merge *merge)
+{
+    struct background *background = &db->background;
+    for (;;) {
+        mutex_lock(&background->mu.lock);
+        bool done = merge->done;
+        enum varve_status status = merge->status;
+        mutex_unlock(&background->mu.lock);
+        if (done)
+            return status;
+        if (!background_wait(db, 100))
+            return status_raise(VARVE_BUSY);
+    }
+}
+
+static enum varve_status manual_ask(struct varve_db *db, struct varve_slice start,
+                                    struct varve_slice end, bool wait)
+{
+    struct background *background = &db->background;
+    struct manual_merge *merge = NULL, *queued = NULL;
+    enum varve_status status = varve_flush(db, wait);
+    if (status == VARVE_OK && db_state(db) == VARVE_STATE_READ_ONLY)
+        status = status_raise(VARVE_READ_ONLY);
+    if (status == VARVE_OK)
+        status = manual_new(start, end, &merge);
+    if (status != VARVE_OK)
+        return status;
+    mutex_lock(&background->mu.lock);
+    status = manual_queue_locked(background, merge, &queued);
+    manual_drop_locked(merge);
+    mutex_unlock(&background->mu.lock);
+    if (status != VARVE_OK)
+        return status;
     background_schedule_compaction(db);
-    return number;
+    if (wait)
+        status = manual_wait(db, queued);
+    mutex_lock(&background->mu.lock);
+    manual_drop_locked(queued);
+    mutex_unlock(&background->mu.lock);
+    return status;
+}
+
+enum varve_status background_merge_range(struct varve_db *db, struct varve_slice start,
+                                         struct varve_slice end, bool wait)
+{
+    struct background *background = &db->background;
+    mutex_lock(&background->mu.lock);
+    bool closing = background->mu.closing;
+    background->mu.waiters += !closing;
+    mutex_unlock(&background->mu.lock);
+    if (closing)
+        return VARVE_CLOSED;
+    enum varve_status status = manual_ask(db, start, end, wait);
+    mutex_lock(&background->mu.lock);
+    background->mu.waiters--;
+    cond_broadcast(&background->mu.progress);
+    mutex_unlock(&background->mu.lock);
+    return status;
 }
 
 bool background_wait(struct varve_db *db, uint64_t timeout_ms)
@@ -247,6 +380,12 @@ void background_stop(struct varve_db *db)
     for (;;) {
         mutex_lock(&background->mu.lock);
         bool busy = background->mu.flush.queued || background->mu.compaction.queued;
+        /* The job gave up the one that it worked on; what no job will come to any more ends here.
+         */
+        while (!busy && background->mu.manual != NULL)
+            manual_end_locked(background, VARVE_CLOSED);
+        busy = busy || background->mu.waiters > 0;
+        cond_broadcast(&background->mu.progress);
         if (busy && !db->stepped)
             (void)cond_wait_for(&background->mu.progress, &background->mu.lock, 100);
         mutex_unlock(&background->mu.lock);

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/status.h"
+#include "base/buf.h"
 #include "os/sync.h"
 #include "os/thread_pool.h"
 
@@ -17,6 +17,18 @@ struct varve_db;
 struct background_job_state {
     bool queued; /* or running */
     bool again;  /* scheduled once more meanwhile */
+};
+
+/* So many merges that were asked for by hand may wait. */
+#define BACKGROUND_MANUAL_MAX 64u
+
+/* A merge that was asked for by hand; belongs to the queue and to those who wait for it. */
+struct manual_merge {
+    struct manual_merge *next;
+    unsigned references;
+    struct buf start, end; /* user keys, the end excluded; empty: no bound */
+    bool begun, done;
+    enum varve_status status; /* once done */
 };
 
 struct background {
@@ -28,11 +40,12 @@ struct background {
         bool closing;                    /* no new jobs, the running merge gives up */
         enum varve_status flush_failure; /* of the last try, OK after a success */
         enum varve_status compaction_failure;
-        uint64_t retry_at_us;               /* monotonic; 0: nothing waits for another try */
-        uint64_t manual_asked, manual_done; /* whole-store merges */
-        enum varve_status manual_status;    /* of the last that was done */
-        bool fold;                          /* the store is idle: fold the tiers */
-        uint64_t folded_after_us; /* 1 + the last commit's time when that was last decided */
+        uint64_t retry_at_us;        /* monotonic; 0: nothing waits for another try */
+        struct manual_merge *manual; /* in the order in which they were asked for */
+        bool manual_passed;          /* the last look was for what is due, before the manual one */
+        unsigned waiters;            /* threads in background_merge_range */
+        bool fold;                   /* the store is idle: fold the tiers */
+        uint64_t folded_after_us;    /* 1 + the last commit's time when that was last decided */
     } mu;
     struct thread_job flush_job, compaction_job;
     struct varve_db *db;
@@ -48,8 +61,11 @@ void background_schedule_compaction(struct varve_db *db);
  * something still waits. */
 bool background_retry(struct varve_db *db);
 
-/* Asks for a merge of everything; gives the number to wait for in manual_done. */
-uint64_t background_ask_manual(struct varve_db *db);
+/* Flushes, then merges everything between two keys; an empty one is no bound. With `wait`, returns
+ * when that is done. A store may close meanwhile: VARVE_CLOSED. VARVE_BUSY: too many wait. As
+ * varve_compact_range otherwise. */
+MUST_CHECK enum varve_status background_merge_range(struct varve_db *db, struct varve_slice start,
+                                                    struct varve_slice end, bool wait);
 
 /* Waits until something in the background moved, at most `timeout_ms`; in a stepped store runs a
  * job. False when a stepped store has none. No lock but wal.lock may be held. */
@@ -61,7 +77,7 @@ void background_signal(struct varve_db *db);
 /* True when the store closes: a merge in progress gives up. */
 bool background_is_closing(struct varve_db *db);
 
-/* Waits until no job is queued or running; none is started any more. */
+/* Waits until no job is queued or running and nobody waits for one; none is started any more. */
 void background_stop(struct varve_db *db);
 
 #endif

@@ -19,16 +19,16 @@ static enum varve_status plan_level0(const struct version *version,
                                      const struct compaction_policy *policy,
                                      struct compaction_plan *plan)
 {
-    enum varve_status status = plan_add_level(plan, version, 0, NULL);
+    struct key_range range = level0_range(version, policy);
+    enum varve_status status = plan_add_level(plan, version, 0, &range);
     if (status != VARVE_OK)
         return status;
-    struct key_range range = plan_range(plan);
     key_range_widen(&range, version, 1);
     plan->output_level = 1;
     return plan_add_level(plan, version, 1, &range);
 }
 
-/* The first table behind the level's cursor, all of them when everything is asked for. */
+/* The first table behind the level's cursor, all that are wanted when everything is asked for. */
 static struct key_range level_take(const struct version *version,
                                    const struct compaction_policy *policy, size_t level)
 {
@@ -37,8 +37,11 @@ static struct key_range level_take(const struct version *version,
     size_t first = 0;
 
     if (policy->mode == COMPACTION_EVERYTHING) {
-        for (size_t t = 0; t < run->table_count; t++)
-            key_range_add(&range, run->tables[t]);
+        const struct level *from = &version->levels[level];
+        for (size_t r = 0; r < from->run_count; r++)
+            for (size_t t = 0; t < from->runs[r].table_count; t++)
+                if (policy_wants(policy, from->runs[r].tables[t]))
+                    key_range_add(&range, from->runs[r].tables[t]);
         return range;
     }
     while (first < run->table_count &&
@@ -72,21 +75,27 @@ static double level_score(const struct version *version, const struct compaction
            (double)compaction_level_target(policy, level);
 }
 
+/* Asked for everything: downwards, until only the deepest level has any of it. */
+static size_t level_choose_asked(const struct version *version,
+                                 const struct compaction_policy *policy)
+{
+    size_t deepest = deepest_wanted(version, policy, 1, policy->max_levels - 1);
+    for (size_t l = 0; l < deepest || l == 0; l++)
+        if (level_has_wanted(version, policy, l))
+            return l;
+    return policy->max_levels;
+}
+
 /* The level to be merged one down; max_levels when none has to be. */
 static size_t level_choose(const struct version *version, const struct compaction_policy *policy)
 {
     size_t chosen = policy->max_levels;
     double best = 1.0;
-    size_t deepest = 0;
-    for (size_t l = 0; l < policy->max_levels; l++)
-        if (version->levels[l].run_count > 0)
-            deepest = l;
+    if (policy->mode == COMPACTION_EVERYTHING)
+        return level_choose_asked(version, policy);
     for (size_t l = 0; l + 1 < policy->max_levels; l++) {
         if (version->levels[l].run_count == 0)
             continue;
-        /* Asked for everything: downwards, until only the deepest level is left. */
-        if (policy->mode == COMPACTION_EVERYTHING && (l < deepest || l == 0))
-            return l;
         double score = level_score(version, policy, l);
         if (score >= best && (chosen == policy->max_levels || score > best)) {
             best = score;

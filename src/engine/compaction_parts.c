@@ -37,6 +37,49 @@ void key_range_widen(struct key_range *range, const struct version *version, siz
              varve_slice_compare(before.largest, range->largest) != 0);
 }
 
+bool policy_wants(const struct compaction_policy *policy, const struct table *table)
+{
+    return (policy->end.size == 0 ||
+            varve_slice_compare(entry_user_key(table_smallest(table)), policy->end) < 0) &&
+           varve_slice_compare(entry_user_key(table_largest(table)), policy->start) >= 0;
+}
+
+bool policy_wants_all(const struct compaction_policy *policy)
+{
+    return policy->start.size == 0 && policy->end.size == 0;
+}
+
+bool level_has_wanted(const struct version *version, const struct compaction_policy *policy,
+                      size_t level)
+{
+    for (size_t r = 0; r < version->levels[level].run_count; r++)
+        for (size_t t = 0; t < version->levels[level].runs[r].table_count; t++)
+            if (policy_wants(policy, version->levels[level].runs[r].tables[t]))
+                return true;
+    return false;
+}
+
+size_t deepest_wanted(const struct version *version, const struct compaction_policy *policy,
+                      size_t from, size_t to)
+{
+    for (size_t l = to; l >= from && l > 0; l--)
+        if (level_has_wanted(version, policy, l))
+            return l;
+    return 0;
+}
+
+struct key_range level0_range(const struct version *version, const struct compaction_policy *policy)
+{
+    struct key_range range = {0};
+    for (size_t r = 0; r < version->levels[0].run_count; r++)
+        for (size_t t = 0; t < version->levels[0].runs[r].table_count; t++)
+            if (policy_wants(policy, version->levels[0].runs[r].tables[t]))
+                key_range_add(&range, version->levels[0].runs[r].tables[t]);
+    if (range.smallest.data != NULL)
+        key_range_widen(&range, version, 0);
+    return range;
+}
+
 struct span {
     const struct table *table;
     bool upper;
@@ -286,7 +329,7 @@ enum varve_status plan_garbage(const struct version *version,
         uint64_t least = policy->mode == COMPACTION_EVERYTHING
                              ? 1
                              : run->tables[t]->meta.entry_count * COMPACTION_GARBAGE_PERCENT / 100;
-        if (garbage < (least > 0 ? least : 1))
+        if (garbage < (least > 0 ? least : 1) || !policy_wants(policy, run->tables[t]))
             continue;
         struct key_range range = {0};
         key_range_add(&range, run->tables[t]);

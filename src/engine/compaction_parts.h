@@ -17,6 +17,19 @@ bool key_range_overlaps(const struct key_range *range, const struct table *table
  * that overlap it; another style or depth of before may have left several. */
 void key_range_widen(struct key_range *range, const struct version *version, size_t level);
 
+/* True for every table, but for one outside the range of a merge by hand. */
+bool policy_wants(const struct compaction_policy *policy, const struct table *table);
+bool policy_wants_all(const struct compaction_policy *policy);
+bool level_has_wanted(const struct version *version, const struct compaction_policy *policy,
+                      size_t level);
+/* The deepest of the levels `from` to `to` with a table that is wanted; 0 when none has one. */
+size_t deepest_wanted(const struct version *version, const struct compaction_policy *policy,
+                      size_t from, size_t to);
+/* What of level 0 is merged at once: from what is wanted on, whatever overlaps it, directly or
+ * through others. */
+struct key_range level0_range(const struct version *version,
+                              const struct compaction_policy *policy);
+
 /* Tables of an upper and a lower level that overlap each other, directly or through others, and
  * nothing else of the two levels. */
 struct piece {

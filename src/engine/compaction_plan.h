@@ -24,7 +24,8 @@ enum compaction_mode {
     COMPACTION_DUE,        /* what the triggers ask for */
     COMPACTION_FOLD,       /* nobody writes: fewer runs to read, yet no large level rewritten for a
                             * few keys. Tiered only; leveled: as due. */
-    COMPACTION_EVERYTHING, /* as if every trigger were met, until all is in the deepest level */
+    COMPACTION_EVERYTHING, /* as if every trigger were met, until all is in the deepest level; or
+                            * all that the policy's range touches */
 };
 
 /* Of COMPACTION_FOLD, in place of the tiers' share and of level0_trigger. */
@@ -43,6 +44,9 @@ struct compaction_policy {
     /* Leveled: where the last merge out of each level ended (a user key); empty: at the beginning.
      */
     struct varve_slice cursors[VARVE_LEVELS_MAX];
+    /* COMPACTION_EVERYTHING: only tables with keys from `start` up to, and not with, `end`, and
+     * what the order of age takes along with them. User keys; empty: no bound. */
+    struct varve_slice start, end;
 };
 
 enum compaction_reason {

@@ -246,7 +246,8 @@ static enum varve_status cursor_advance(struct varve_db *db, const struct compac
         entry_user_key(table_largest(source->run.tables[source->run.table_count - 1])));
 }
 
-enum varve_status compaction_once(struct varve_db *db, enum compaction_mode mode, bool *ret_merged)
+enum varve_status compaction_once(struct varve_db *db, const struct compaction_task *task,
+                                  bool *ret_merged)
 {
     uint64_t sequence = 0;
     bool merged = false;
@@ -255,7 +256,9 @@ enum varve_status compaction_once(struct varve_db *db, enum compaction_mode mode
     struct compaction compaction = {.db = db, .version = view->version};
 
     compaction.keep = snapshots_keep(&db->snapshots, &db->visible, db_store_time_ms(db));
-    compaction_policy_fill(db, mode, &policy);
+    compaction_policy_fill(db, task->mode, &policy);
+    policy.start = task->start;
+    policy.end = task->end;
     policy.keep = compaction.keep;
     for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
         policy.cursors[l] = buf_slice(&db->compaction_cursors[l]);

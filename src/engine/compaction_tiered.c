@@ -10,17 +10,40 @@
 #include "engine/compaction_parts.h"
 
 struct piece_choice {
+    const struct version *version;
+    const struct compaction_policy *policy;
+    size_t tier;
+    const struct key_range *under; /* NULL, or a piece that waits for what is older than it */
+    size_t depth_least;
     bool found;
     struct piece piece;
     double score;
-    size_t depth_least;
 };
+
+/* Pieces without a table that is wanted are none of ours. */
+static bool piece_is_wanted(const struct piece_choice *choice, const struct piece *piece)
+{
+    const struct level *tier = &choice->version->levels[choice->tier];
+    if (choice->under == NULL && policy_wants_all(choice->policy))
+        return true;
+    for (size_t r = 0; r < tier->run_count; r++) {
+        for (size_t t = 0; t < tier->runs[r].table_count; t++) {
+            const struct table *table = tier->runs[r].tables[t];
+            bool wanted = choice->under != NULL ? key_range_overlaps(choice->under, table)
+                                                : policy_wants(choice->policy, table);
+            if (wanted && key_range_overlaps(&piece->range, table))
+                return true;
+        }
+    }
+    return false;
+}
 
 static void piece_choose(void *context, const struct piece *piece)
 {
     struct piece_choice *choice = context;
     double score = (double)piece->upper_bytes / (double)(piece->lower_bytes + 1);
-    if (piece->upper_depth < choice->depth_least || (choice->found && score <= choice->score))
+    if (piece->upper_depth < choice->depth_least || (choice->found && score <= choice->score) ||
+        !piece_is_wanted(choice, piece))
         return;
     choice->found = true;
     choice->piece = *piece;
@@ -30,22 +53,18 @@ static void piece_choose(void *context, const struct piece *piece)
 /* How many runs a level may have before they are merged. */
 static size_t runs_trigger(const struct compaction_policy *policy)
 {
-    switch (policy->mode) {
-    case COMPACTION_EVERYTHING:
-        return 1;
-    case COMPACTION_FOLD:
-        return COMPACTION_FOLD_TRIGGER;
-    case COMPACTION_DUE:
-        break;
-    }
-    return policy->level0_trigger;
+    return policy->mode == COMPACTION_FOLD ? COMPACTION_FOLD_TRIGGER : policy->level0_trigger;
 }
 
-static size_t deepest_tier(const struct version *version, size_t last)
+/* The deepest tier below `tier` with keys of a range; 0 when none has any. */
+static size_t deeper_tier(const struct version *version, const struct key_range *range, size_t tier,
+                          size_t last)
 {
-    for (size_t l = last - 1; l > 0; l--)
-        if (version->levels[l].run_count > 0)
-            return l;
+    for (size_t l = last - 1; l > tier; l--)
+        for (size_t r = 0; r < version->levels[l].run_count; r++)
+            for (size_t t = 0; t < version->levels[l].runs[r].table_count; t++)
+                if (key_range_overlaps(range, version->levels[l].runs[r].tables[t]))
+                    return l;
     return 0;
 }
 
@@ -55,11 +74,11 @@ static enum varve_status plan_level0(const struct version *version,
                                      const struct compaction_policy *policy, size_t last,
                                      struct compaction_plan *plan)
 {
-    enum varve_status status = plan_add_level(plan, version, 0, NULL);
+    struct key_range range = level0_range(version, policy);
+    enum varve_status status = plan_add_level(plan, version, 0, &range);
     if (status != VARVE_OK)
         return status;
-    struct key_range range = plan_range(plan);
-    bool tiers_empty = deepest_tier(version, last) == 0;
+    bool tiers_empty = deeper_tier(version, &range, 0, last) == 0;
     uint64_t join_last = level_run_to_join(version, last, &range);
     plan->reason = COMPACTION_LEVEL0;
     plan->output_bytes = policy->table_bytes;
@@ -80,35 +99,58 @@ static enum varve_status plan_level0(const struct version *version,
     return plan_cut_at_level(plan, version, last);
 }
 
-/* A piece of `tier` goes one level down, or into the last level with what it overlaps there. */
-static enum varve_status plan_piece(const struct version *version,
-                                    const struct compaction_policy *policy, size_t tier,
-                                    size_t output, size_t last, size_t depth_least,
-                                    struct compaction_plan *plan)
+/* A piece of `tier` goes into the last level with what it overlaps there. Where a part of the store
+ * is merged by hand, a deeper tier may still hold some of its keys: that goes first. */
+static enum varve_status plan_into_last(const struct version *version,
+                                        const struct compaction_policy *policy, size_t tier,
+                                        size_t last, size_t depth_least,
+                                        struct compaction_plan *plan)
 {
-    struct piece_choice choice = {.depth_least = depth_least};
-    size_t lower = output == last ? last : VARVE_LEVELS_MAX;
-    enum varve_status status = pieces_walk(version, tier, lower, piece_choose, &choice);
+    struct piece_choice choice = {
+        .version = version, .policy = policy, .tier = tier, .depth_least = depth_least};
+    struct key_range under = {0};
+    for (size_t deeper = tier; deeper != 0;) {
+        enum varve_status status = pieces_walk(version, deeper, last, piece_choose, &choice);
+        if (status != VARVE_OK || !choice.found)
+            return status;
+        under = choice.piece.range;
+        tier = deeper;
+        deeper = deeper_tier(version, &under, tier, last);
+        if (deeper != 0)
+            choice = (struct piece_choice){
+                .version = version, .policy = policy, .tier = deeper, .under = &under};
+    }
+    enum varve_status status = plan_add_level(plan, version, tier, &under);
+    if (status == VARVE_OK)
+        status = plan_add_level(plan, version, last, &under);
+    if (status != VARVE_OK)
+        return status;
+    /* Equal parts rather than full tables and a remainder. */
+    uint64_t bytes = plan_bytes(plan);
+    uint64_t tables = (bytes + policy->table_bytes - 1) / policy->table_bytes;
+    plan->output_level = (uint32_t)last;
+    plan->output_bytes = bytes / (tables > 0 ? tables : 1) + 1;
+    plan->output_run_id =
+        version->levels[last].run_count > 0 ? version->levels[last].runs[0].id : 0;
+    plan->move = choice.piece.lower_bytes == 0 && plan_is_disjoint(plan);
+    return VARVE_OK;
+}
+
+/* A piece of `tier` becomes a run of the next tier, or a part of one. */
+static enum varve_status plan_down(const struct version *version,
+                                   const struct compaction_policy *policy, size_t tier, size_t last,
+                                   size_t depth_least, struct compaction_plan *plan)
+{
+    struct piece_choice choice = {
+        .version = version, .policy = policy, .tier = tier, .depth_least = depth_least};
+    enum varve_status status = pieces_walk(version, tier, VARVE_LEVELS_MAX, piece_choose, &choice);
     if (status != VARVE_OK || !choice.found)
         return status;
     status = plan_add_level(plan, version, tier, &choice.piece.range);
-    if (status == VARVE_OK && output == last)
-        status = plan_add_level(plan, version, last, &choice.piece.range);
     if (status != VARVE_OK)
         return status;
-    plan->output_level = (uint32_t)output;
-    plan->output_bytes = policy->table_bytes;
-    if (output == last) {
-        /* Equal parts rather than full tables and a remainder. */
-        uint64_t bytes = plan_bytes(plan);
-        uint64_t tables = (bytes + policy->table_bytes - 1) / policy->table_bytes;
-        plan->output_bytes = bytes / (tables > 0 ? tables : 1) + 1;
-        plan->output_run_id =
-            version->levels[last].run_count > 0 ? version->levels[last].runs[0].id : 0;
-        plan->move = choice.piece.lower_bytes == 0 && plan_is_disjoint(plan);
-        return VARVE_OK;
-    }
-    plan->output_run_id = level_run_to_join(version, output, &choice.piece.range);
+    plan->output_level = (uint32_t)tier + 1;
+    plan->output_run_id = level_run_to_join(version, tier + 1, &choice.piece.range);
     plan->output_bytes = policy->table_bytes * 4;
     plan->cut_bytes = policy->table_bytes / 8;
     return plan_cut_at_level(plan, version, last);
@@ -119,15 +161,28 @@ static enum varve_status plan_fold(const struct version *version,
                                    struct compaction_plan *plan)
 {
     for (size_t tier = 1; tier < last; tier++) {
-        if (version->levels[tier].run_count < runs_trigger(policy))
+        size_t runs = runs_trigger(policy);
+        if (version->levels[tier].run_count < runs)
             continue;
-        enum varve_status status =
-            plan_piece(version, policy, tier, tier + 1, last, runs_trigger(policy), plan);
+        enum varve_status status = tier + 1 == last
+                                       ? plan_into_last(version, policy, tier, last, runs, plan)
+                                       : plan_down(version, policy, tier, last, runs, plan);
         plan->reason = COMPACTION_RUNS;
         if (status != VARVE_OK || plan->source_count > 0)
             return status;
     }
     return VARVE_OK;
+}
+
+/* Asked for by hand: downwards, until only the last level has any of it. */
+static enum varve_status plan_asked(const struct version *version,
+                                    const struct compaction_policy *policy, size_t last,
+                                    struct compaction_plan *plan)
+{
+    if (level_has_wanted(version, policy, 0))
+        return plan_level0(version, policy, last, plan);
+    size_t tier = deepest_wanted(version, policy, 1, last - 1);
+    return tier != 0 ? plan_into_last(version, policy, tier, last, 1, plan) : VARVE_OK;
 }
 
 enum varve_status compaction_plan_tiered(const struct version *version,
@@ -139,19 +194,21 @@ enum varve_status compaction_plan_tiered(const struct version *version,
     size_t trigger = runs_trigger(policy);
     uint64_t percent = policy->mode == COMPACTION_FOLD ? COMPACTION_FOLD_SHARE_PERCENT
                                                        : COMPACTION_TIER_SHARE_PERCENT;
+    if (policy->mode == COMPACTION_EVERYTHING)
+        return plan_asked(version, policy, last, plan);
     uint64_t tiers_bytes = 0;
     for (size_t l = 1; l < last; l++)
         tiers_bytes += version_level_bytes(version, l);
     uint64_t share = version_level_bytes(version, last) / 100 * percent;
-    size_t deepest = deepest_tier(version, last);
-    bool over = deepest > 0 && (policy->mode == COMPACTION_EVERYTHING || tiers_bytes >= share);
+    size_t deepest = deepest_wanted(version, policy, 1, last - 1);
+    bool over = deepest > 0 && tiers_bytes >= share;
 
     /* Writes wait for level 0, so it goes first, unless the tiers are far over their share. */
     if (runs >= trigger && (!over || tiers_bytes < share + share / 2 || runs >= 2 * trigger))
         return plan_level0(version, policy, last, plan);
     if (over) {
         plan->reason = COMPACTION_SHARE;
-        return plan_piece(version, policy, deepest, last, last, 1, plan);
+        return plan_into_last(version, policy, deepest, last, 1, plan);
     }
     return plan_fold(version, policy, last, plan);
 }

@@ -455,6 +455,8 @@ static enum varve_status flush_is_done(struct varve_db *db, uint64_t segment_id,
     mutex_lock(&db->background.mu.lock);
     enum varve_status status = db->background.mu.flush_failure;
     bool trying = db->background.mu.flush.queued;
+    if (!trying && status == VARVE_OK && db->background.mu.closing)
+        status = VARVE_CLOSED;
     mutex_unlock(&db->background.mu.lock);
     return trying ? VARVE_OK : status;
 }
@@ -487,26 +489,16 @@ enum varve_status varve_flush(struct varve_db *db, bool wait)
 
 enum varve_status varve_compact(struct varve_db *db, bool wait)
 {
-    enum varve_status status = varve_flush(db, wait);
-    if (status != VARVE_OK)
-        return status;
-    if (db_state(db) == VARVE_STATE_READ_ONLY)
-        return status_raise(VARVE_READ_ONLY);
-    uint64_t number = background_ask_manual(db);
-    while (wait) {
-        mutex_lock(&db->background.mu.lock);
-        bool done = db->background.mu.manual_done >= number;
-        bool closing = db->background.mu.closing;
-        status = done ? db->background.mu.manual_status : VARVE_OK;
-        mutex_unlock(&db->background.mu.lock);
-        if (done || status != VARVE_OK)
-            break;
-        if (closing)
-            return VARVE_CLOSED;
-        if (!background_wait(db, 100))
-            return status_raise(VARVE_BUSY);
-    }
-    return status;
+    return background_merge_range(db, varve_slice(NULL, 0), varve_slice(NULL, 0), wait);
+}
+
+enum varve_status varve_compact_range(struct varve_db *db, struct varve_slice start,
+                                      struct varve_slice end, bool wait)
+{
+    if (start.size > VARVE_KEY_BYTES_MAX || end.size > VARVE_KEY_BYTES_MAX ||
+        (end.size > 0 && varve_slice_compare(start, end) >= 0))
+        return status_raise(VARVE_INVALID);
+    return background_merge_range(db, start, end, wait);
 }
 
 static enum varve_status store_remove_files(struct env *env, const char *dir,

@@ -44,6 +44,11 @@ static void policy_parse_word(struct compaction_policy *policy, const char *word
         policy->cursors[word[6] - '0'] = varve_slice_str(word + 8);
         return;
     }
+    if (strncmp(word, "from=", 5) == 0 || strncmp(word, "to=", 3) == 0) {
+        struct varve_slice key = varve_slice_str(strchr(word, '=') + 1);
+        *(word[0] == 'f' ? &policy->start : &policy->end) = key;
+        return;
+    }
     for (size_t i = 0; i < sizeof policy_words / sizeof policy_words[0]; i++)
         if (strncmp(word, policy_words[i].name, strlen(policy_words[i].name)) == 0) {
             uint64_t number = strtoull(word + strlen(policy_words[i].name), NULL, 10);

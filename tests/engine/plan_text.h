@@ -7,7 +7,8 @@
  *
  * A table says its keys, its bytes, and in brackets how many of its 10 entries are tombstones (t),
  * how many expire and when (x), its greatest sequence (s; else 1). A policy changes some of the
- * standard figures, which plan_text_policy shows: "leveled trigger=2 cursor1=b". A plan is
+ * standard figures, which plan_text_policy shows: "leveled trigger=2 cursor1=b",
+ * "everything from=c to=e". A plan is
  *
  *   reason [move]: sources, newest first -> output level, run or "new", bytes [cuts, their bytes]
  *

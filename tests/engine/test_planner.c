@@ -345,6 +345,20 @@ static bool sim_is_all_in_one_run(const struct sim *sim)
     return runs <= 1;
 }
 
+/* What was asked for by hand is in no level but the last (tiered), or in one below level 0. */
+static void sim_check_asked(const struct sim *sim)
+{
+    size_t levels = 0;
+    for (size_t l = 0; l < sim->policy.max_levels; l++) {
+        bool wanted = level_has_wanted(sim->version, &sim->policy, l);
+        bool deep =
+            sim->policy.style == VARVE_COMPACTION_LEVELED ? l > 0 : l + 1 == sim->policy.max_levels;
+        SIM_EXPECT(sim, NULL, !wanted || deep);
+        levels += wanted;
+    }
+    SIM_EXPECT(sim, NULL, levels <= 1);
+}
+
 /* Merges until nothing is left to merge. */
 static void sim_rest(struct sim *sim)
 {
@@ -360,8 +374,10 @@ static void sim_rest(struct sim *sim)
         }
         compaction_plan_deinit(&plan);
         if (rests)
-            return;
+            break;
     }
+    if (sim->policy.mode == COMPACTION_EVERYTHING)
+        sim_check_asked(sim);
 }
 
 static void sim_pick_policy(struct sim *sim)
@@ -377,6 +393,15 @@ static void sim_pick_policy(struct sim *sim)
     policy->mode = (enum compaction_mode)prng_below(&sim->prng, COMPACTION_EVERYTHING + 1);
     policy->keep.sequence =
         prng_chance(&sim->prng, 70) ? UINT64_MAX : prng_below(&sim->prng, sim->sequence + 1);
+    policy->start = policy->end = (struct varve_slice){0};
+    if (policy->mode == COMPACTION_EVERYTHING && prng_chance(&sim->prng, 60)) {
+        unsigned first = (unsigned)prng_below(&sim->prng, SIM_KEYS - 1);
+        unsigned end = (unsigned)prng_between(&sim->prng, first + 1, SIM_KEYS - 1);
+        if (prng_chance(&sim->prng, 80))
+            policy->start = sim_key(first);
+        if (prng_chance(&sim->prng, 80))
+            policy->end = sim_key(end);
+    }
     for (size_t l = 0; l < VARVE_LEVELS_MAX; l++) /* they are not kept across an opening */
         policy->cursors[l] = (struct varve_slice){0};
 }
@@ -397,7 +422,8 @@ static void sim_whole(uint64_t seed, bool any_shape, uint64_t *plans, uint64_t *
         if (prng_chance(&sim.prng, 25))
             sim_pick_policy(&sim);
         sim_rest(&sim);
-        if (!any_shape && sim.policy.mode == COMPACTION_EVERYTHING && round == 0)
+        if (!any_shape && sim.policy.mode == COMPACTION_EVERYTHING && round == 0 &&
+            policy_wants_all(&sim.policy))
             SIM_EXPECT(&sim, NULL, sim_is_all_in_one_run(&sim));
     }
     *plans += sim.plans;
@@ -501,6 +527,27 @@ static const struct script scripts[] = {
     {"everything: at rest", "L6 r1 a-f:640", "everything", "nothing"},
     {"everything: a single tombstone", "L6 r1 a-c:64 d-f:64(t1)", "everything",
      "asked: L6 r1 d-f -> L6 r1 128"},
+    {"a part: only what has its keys", "L1 r8 a-b:10 c-d:10 e-f:10 | L6 r1 a-b:64 c-d:64 e-f:64",
+     "everything from=c to=e", "asked: L1 r8 c-d | L6 r1 c-d -> L6 r1 38"},
+    {"a part: its end is not in it", "L1 r8 a-b:10 e-f:10 | L6 r1 a-b:64 e-f:64",
+     "everything from=c to=e", "nothing"},
+    {"a part: its beginning is", "L1 r8 a-c:10 e-f:10 | L6 r1 a-b:64 e-f:64",
+     "everything from=c to=e", "asked: L1 r8 a-c | L6 r1 a-b -> L6 r1 38"},
+    {"a part without an end", "L1 r8 a-c:10 e-f:10 | L6 r1 a-b:64 e-f:64", "everything from=e",
+     "asked: L1 r8 e-f | L6 r1 e-f -> L6 r1 38"},
+    {"a part without a beginning", "L1 r8 a-c:10 e-f:10 | L6 r1 a-b:64 e-f:64", "everything to=e",
+     "asked: L1 r8 a-c | L6 r1 a-b -> L6 r1 38"},
+    {"a part of level 0, with what lies over it there",
+     "L0 r9 d-f:64 | r8 c-d:64 | r7 a-b:64 | L6 r1 a-f:640", "everything from=c to=d",
+     "asked: L0 r9 d-f | L0 r8 c-d -> L1 new 256 cuts f 8"},
+    {"a part that waits for a deeper tier", "L1 r8 b-e:10 | L3 r5 d-e:10 | L6 r1 a-f:64",
+     "everything from=b to=c", "asked: L3 r5 d-e | L6 r1 a-f -> L6 r1 38"},
+    {"a part: garbage", "L6 r1 a-c:64(t4) d-f:64(t5)", "everything from=a to=b",
+     "asked: L6 r1 a-c -> L6 r1 128"},
+    {"leveled: a part", "L1 r5 a-b:1 d-e:1 | L2 r4 a-e:1 | L3 r3 a-e:1",
+     "leveled everything from=d to=e", "asked: L1 r5 d-e | L2 r4 a-e -> L2 r4 64"},
+    {"leveled: a part, at rest", "L1 r5 a-b:1 | L2 r4 a-c:1 | L3 r3 d-e:1",
+     "leveled everything from=d to=e", "nothing"},
     {"garbage: half of a table", "L6 r1 a-c:64(t4) d-f:64(t5)", "",
      "garbage: L6 r1 d-f -> L6 r1 128"},
     {"garbage that a snapshot needs", "L6 r1 d-f:64(t5,s70)", "keep=69", "nothing"},

@@ -1,0 +1,235 @@
+/*
+ * Merges that are asked for by hand: all of a store or a part of it, one after the other, and given
+ * up when the store closes.
+ */
+#include <check.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crash_env.h"
+#include "must.h"
+#include "run_suite.h"
+#include "store_rig.h"
+
+#define LETTERS 26u
+#define KEYS_A_LETTER 20u
+
+static void options_make(struct varve_options *options, enum varve_compaction style)
+{
+    rig_options(options);
+    options->compaction = style;
+    options->level0_trigger = 60; /* merges come when they are asked for */
+    options->level0_stop = 64;
+    options->table_bytes = 64 << 10;
+}
+
+/* Puts some keys of the letters `from` to `to` and flushes. */
+static void letters_put(struct varve_db *db, char from, char to, unsigned round)
+{
+    char key[16], value[2048];
+    memset(value, 'v', sizeof value);
+    for (char letter = from; letter <= to; letter++) {
+        for (unsigned i = 0; i < KEYS_A_LETTER; i++) {
+            snprintf(key, sizeof key, "%c%02u", letter, i);
+            snprintf(value, sizeof value, "%s in round %u", key, round);
+            ck_assert_int_eq(varve_put(db, varve_slice_str(key), varve_slice(value, sizeof value),
+                                       VARVE_SYNC_OFF, NULL),
+                             VARVE_OK);
+        }
+    }
+    ck_assert_int_eq(varve_flush(db, true), VARVE_OK);
+}
+
+static struct varve_stats stats_of(struct varve_db *db)
+{
+    struct varve_stats stats = {0};
+    varve_stats_read(db, &stats);
+    return stats;
+}
+
+/* Tables with keys of a letter, above the deepest level that has any table. */
+static size_t tables_above(struct varve_db *db, char letter)
+{
+    uint64_t sequence = 0;
+    struct view *view = view_slot_acquire(&db->view, &db->visible, &sequence);
+    const struct version *version = view->version;
+    size_t deepest = VARVE_LEVELS_MAX - 1, count = 0;
+    char first[2] = {letter, 0}, end[2] = {(char)(letter + 1), 0};
+    while (deepest > 0 && version->levels[deepest].run_count == 0)
+        deepest--;
+    for (size_t l = 0; l < deepest; l++)
+        for (size_t r = 0; r < version->levels[l].run_count; r++)
+            for (size_t t = 0; t < version->levels[l].runs[r].table_count; t++) {
+                const struct table *table = version->levels[l].runs[r].tables[t];
+                struct varve_slice smallest = entry_user_key(table_smallest(table));
+                struct varve_slice largest = entry_user_key(table_largest(table));
+                count += varve_slice_compare(largest, varve_slice_str(first)) >= 0 &&
+                         varve_slice_compare(smallest, varve_slice_str(end)) < 0;
+            }
+    view_unref(view);
+    return count;
+}
+
+START_TEST(a_part_is_merged_and_the_rest_stays)
+{
+    struct crash_env *crash = crash_env_new(1);
+    struct varve_options options;
+    struct model model = {0};
+    options_make(&options, _i == 0 ? VARVE_COMPACTION_TIERED : VARVE_COMPACTION_LEVELED);
+    struct varve_db *db = rig_open(crash_env_env(crash), &options);
+    letters_put(db, 'a', 'z', 0);
+    ck_assert_int_eq(varve_compact(db, true), VARVE_OK);
+    ck_assert_uint_eq(tables_above(db, 'm'), 0);
+    letters_put(db, 'a', 'c', 1);
+    letters_put(db, 'k', 'l', 2);
+    letters_put(db, 'm', 'n', 3);
+    ck_assert_int_eq(rig_try_read(db, NULL, &model), VARVE_OK);
+
+    uint64_t read_before = stats_of(db).compaction_bytes_read;
+    uint64_t all_bytes = stats_of(db).table_bytes;
+    ck_assert_int_eq(varve_compact_range(db, varve_slice_str("m"), varve_slice_str("n"), true),
+                     VARVE_OK);
+    ck_assert_uint_eq(tables_above(db, 'm'), 0);
+    ck_assert_uint_gt(tables_above(db, 'a'), 0);
+    ck_assert_uint_gt(tables_above(db, 'k'), 0);
+    uint64_t read = stats_of(db).compaction_bytes_read - read_before;
+    ck_assert_uint_gt(read, 0);
+    ck_assert_uint_lt(read, all_bytes / 2);
+    rig_expect_model(db, NULL, &model, true);
+
+    ck_assert_int_eq(varve_compact_range(db, varve_slice_str("b"), varve_slice(NULL, 0), true),
+                     VARVE_OK);
+    ck_assert_uint_eq(tables_above(db, 'k'), 0);
+    rig_expect_model(db, NULL, &model, true);
+    ck_assert_int_eq(varve_close(db), VARVE_OK);
+    model_deinit(&model);
+    crash_env_free(crash);
+}
+END_TEST
+
+START_TEST(what_is_no_range_is_refused)
+{
+    static const uint8_t long_key[VARVE_KEY_BYTES_MAX + 1];
+    struct crash_env *crash = crash_env_new(1);
+    struct varve_db *db = rig_open(crash_env_env(crash), NULL);
+    struct varve_slice none = varve_slice(NULL, 0), a = varve_slice_str("a");
+    struct varve_slice b = varve_slice_str("b"), too_long = varve_slice(long_key, sizeof long_key);
+    ck_assert_int_eq(varve_compact_range(db, b, a, true), VARVE_INVALID);
+    ck_assert_int_eq(varve_compact_range(db, a, a, true), VARVE_INVALID);
+    ck_assert_int_eq(varve_compact_range(db, too_long, none, true), VARVE_INVALID);
+    ck_assert_int_eq(varve_compact_range(db, none, too_long, true), VARVE_INVALID);
+    ck_assert_int_eq(varve_compact_range(db, none, none, true), VARVE_OK);
+    ck_assert_int_eq(varve_close(db), VARVE_OK);
+    crash_env_free(crash);
+}
+END_TEST
+
+START_TEST(only_so_many_wait)
+{
+    struct crash_env *crash = crash_env_new(1);
+    struct varve_options options;
+    options_make(&options, VARVE_COMPACTION_TIERED);
+    struct varve_db *db = rig_open(crash_env_env(crash), &options);
+    char key[16];
+    letters_put(db, 'a', 'z', 0);
+    for (unsigned i = 0; i < BACKGROUND_MANUAL_MAX; i++) {
+        snprintf(key, sizeof key, "c%02u", i);
+        ck_assert_int_eq(varve_compact_range(db, varve_slice_str(key), varve_slice_str("x"), false),
+                         VARVE_OK);
+    }
+    ck_assert_int_eq(varve_compact(db, false), VARVE_BUSY);
+    /* The same one again is the one that waits. */
+    ck_assert_int_eq(varve_compact_range(db, varve_slice_str(key), varve_slice_str("x"), false),
+                     VARVE_OK);
+    while (db_step(db)) {
+    }
+    ck_assert_uint_eq(tables_above(db, 'm'), 0);
+    ck_assert_int_eq(varve_compact(db, true), VARVE_OK);
+    ck_assert_int_eq(varve_compact_range(db, varve_slice_str("a"), varve_slice_str("b"), false),
+                     VARVE_OK);
+    ck_assert_int_eq(varve_close(db), VARVE_OK); /* with one that nobody came to */
+    ck_assert_uint_eq(crash_env_handles(crash), 0);
+    crash_env_free(crash);
+}
+END_TEST
+
+/* A store whose first merge ends only when the store closes. */
+struct closing_store {
+    struct varve_db *_Atomic db;
+    atomic_bool merged;
+};
+
+static void hold_first_merge(void *context, enum varve_log_level level, const char *text)
+{
+    struct closing_store *store = context;
+    (void)level;
+    if (strncmp(text, "merged ", 7) != 0 || atomic_exchange(&store->merged, true))
+        return;
+    while (!background_is_closing(atomic_load(&store->db)))
+        sched_yield();
+}
+
+static void *compact_and_wait(void *context)
+{
+    struct closing_store *store = context;
+    enum varve_status *ret_status = must_calloc(1, sizeof *ret_status);
+    *ret_status = varve_compact_range(atomic_load(&store->db), varve_slice_str("b"),
+                                      varve_slice_str("y"), true);
+    return ret_status;
+}
+
+START_TEST(closing_gives_them_up)
+{
+    struct closing_store store = {0};
+    struct crash_env *crash = crash_env_new(1);
+    struct varve_options options;
+    struct varve_db *db = NULL;
+    struct model model = {0};
+    pthread_t threads[2];
+    options_make(&options, VARVE_COMPACTION_TIERED);
+    db = rig_open(crash_env_env(crash), &options);
+    letters_put(db, 'a', 'z', 0);
+    letters_put(db, 'f', 'p', 1);
+    ck_assert_int_eq(rig_try_read(db, NULL, &model), VARVE_OK);
+    ck_assert_int_eq(varve_close(db), VARVE_OK);
+
+    options.log = hold_first_merge;
+    options.log_context = &store;
+    must_ok(db_open(RIG_STORE, &options, crash_env_env(crash), false, &db, NULL));
+    atomic_store(&store.db, db);
+    for (size_t i = 0; i < 2; i++)
+        must(pthread_create(&threads[i], NULL, compact_and_wait, &store) == 0);
+    while (!atomic_load(&store.merged))
+        sched_yield();
+    ck_assert_int_eq(varve_close(db), VARVE_OK);
+    for (size_t i = 0; i < 2; i++) {
+        void *status = NULL;
+        must(pthread_join(threads[i], &status) == 0);
+        ck_assert_int_eq(*(enum varve_status *)status, VARVE_CLOSED);
+        free(status);
+    }
+    options.log = NULL;
+    db = rig_open(crash_env_env(crash), &options);
+    rig_expect_model(db, NULL, &model, true);
+    ck_assert_int_eq(varve_close(db), VARVE_OK);
+    model_deinit(&model);
+    crash_env_free(crash);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("engine-manual");
+    TCase *tests = tcase_create("manual");
+    tcase_set_timeout(tests, 0);
+    tcase_add_loop_test(tests, a_part_is_merged_and_the_rest_stays, 0, 2);
+    tcase_add_test(tests, what_is_no_range_is_refused);
+    tcase_add_test(tests, only_so_many_wait);
+    tcase_add_test(tests, closing_gives_them_up);
+    suite_add_tcase(suite, tests);
+    return run_suite(suite);
+}
