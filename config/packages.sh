@@ -3,7 +3,8 @@
 # those that are missing.
 
 # shellcheck disable=SC2034 # for those who read this file
-build_packages="gcc libc6-dev binutils meson ninja-build pkgconf libmicrohttpd-dev libjansson-dev
+build_packages="gcc libc6-dev binutils meson ninja-build pkgconf libmicrohttpd-dev libgnutls28-dev
+    libjansson-dev
     libb64-dev libinih-dev libsystemd-dev libxxhash-dev liblz4-dev
     libzstd-dev python3-yaml"
 

@@ -40,7 +40,7 @@ quick_s=600 # the sum of the above
 long_s=$((24 * 3600))
 
 . config/packages.sh
-test_packages="check clang clang-format python3 curl systemd libleveldb-dev librocksdb-dev"
+test_packages="check clang clang-format python3 curl openssl systemd libleveldb-dev librocksdb-dev"
 
 # promtool comes in the package of a server that would be started on installation: take only the
 # program from it.

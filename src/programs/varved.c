@@ -54,16 +54,26 @@ static int serve(const struct service_config *config)
     return server_run(config, &journal);
 }
 
+static int refuse(const struct varve_error *error)
+{
+    fprintf(stderr, "varved: %s%s%s\n", error->path, error->path[0] != '\0' ? ": " : "",
+            error->text);
+    return SERVER_EXIT_CONFIG;
+}
+
+static int check(const struct service_config *config)
+{
+    struct varve_error error = {0};
+    return server_check(config, &error) == VARVE_OK ? SERVER_EXIT_OK : refuse(&error);
+}
+
 int main(int count, char **arguments)
 {
     static struct service_config config;
     struct varve_error error = {0};
     enum config_action action = CONFIG_RUN;
-    if (config_load(&config, count, arguments, environ, &action, &error) != VARVE_OK) {
-        fprintf(stderr, "varved: %s%s%s\n", error.path, error.path[0] != '\0' ? ": " : "",
-                error.text);
-        return SERVER_EXIT_CONFIG;
-    }
+    if (config_load(&config, count, arguments, environ, &action, &error) != VARVE_OK)
+        return refuse(&error);
     switch (action) {
     case CONFIG_PRINT:
         return print_config(&config);
@@ -73,7 +83,7 @@ int main(int count, char **arguments)
         printf("varved %s (format %u)\n", varve_version(), varve_format_version());
         return SERVER_EXIT_OK;
     case CONFIG_CHECK:
-        return SERVER_EXIT_OK;
+        return check(&config);
     case CONFIG_RUN:
         break;
     }

@@ -74,6 +74,7 @@ static enum exchange_step handle_health(struct exchange *exchange)
 
 const struct route admin_health_route = {
     .meter = METER_HEALTH,
+    .is_open = true,
     .params = no_params,
     .handle = handle_health,
 };
@@ -85,6 +86,7 @@ static enum exchange_step handle_live(struct exchange *exchange)
 
 const struct route admin_live_route = {
     .meter = METER_HEALTH,
+    .is_open = true,
     .params = no_params,
     .handle = handle_live,
 };
@@ -136,6 +138,7 @@ static enum exchange_step handle_stats(struct exchange *exchange)
 static const char *const stats_params[] = {"format", NULL};
 const struct route admin_stats_route = {
     .meter = METER_STATS,
+    .scopes = TOKEN_READ,
     .params = stats_params,
     .handle = handle_stats,
 };
@@ -147,6 +150,7 @@ static enum exchange_step handle_metrics(struct exchange *exchange)
 
 const struct route admin_metrics_route = {
     .meter = METER_METRICS,
+    .scopes = TOKEN_READ,
     .params = no_params,
     .handle = handle_metrics,
 };
@@ -247,6 +251,7 @@ static enum exchange_step finish_job(struct exchange *exchange)
 static const char *const job_params[] = {"wait", NULL};
 const struct route admin_flush_route = {
     .meter = METER_ADMIN,
+    .scopes = TOKEN_ADMIN,
     .needs_store = true,
     .params = job_params,
     .prepare = prepare_job,
@@ -255,6 +260,7 @@ const struct route admin_flush_route = {
 };
 const struct route admin_compact_route = {
     .meter = METER_ADMIN,
+    .scopes = TOKEN_ADMIN,
     .needs_store = true,
     .params = job_params,
     .prepare = prepare_job,

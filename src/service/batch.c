@@ -211,6 +211,18 @@ static void look_over(struct batch_work *work)
     }
 }
 
+/* What the operations need is known only now. A check of a batch that writes is a condition. */
+static enum varve_status check_access(struct exchange *exchange)
+{
+    const struct batch_work *work = exchange->batch_work;
+    enum varve_status status = VARVE_OK;
+    if (work->writes)
+        status = access_require(&exchange->access, TOKEN_WRITE, &exchange->problem);
+    if (status == VARVE_OK && (work->reads || !work->writes))
+        status = access_require(&exchange->access, TOKEN_READ, &exchange->problem);
+    return status;
+}
+
 static enum varve_status begin_reads(struct exchange *exchange)
 {
     struct batch_work *work = exchange->batch_work;
@@ -277,6 +289,8 @@ static enum varve_status prepare(struct exchange *exchange)
         status = json_body_parse_batch(buf_slice(&exchange->body), value_bytes_max, &work->ops,
                                        &exchange->problem);
         look_over(work);
+        if (status == VARVE_OK)
+            status = check_access(exchange);
     }
     if (status == VARVE_OK)
         status = apply_ops(exchange);
@@ -384,6 +398,7 @@ static enum exchange_step finish_batch(struct exchange *exchange)
 static const char *const batch_params[] = {"sync", NULL};
 const struct route batch_route = {
     .meter = METER_BATCH,
+    .scopes = TOKEN_READ | TOKEN_WRITE,
     .needs_store = true,
     .takes_body = true,
     .needs_body = true,

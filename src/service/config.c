@@ -15,6 +15,7 @@
 #include "service/config_table.h"
 
 #define PORT_MAX 65535u
+#define NO_TEXT "none"
 
 const struct config_field config_fields[CONFIG_FIELD_COUNT] = {
 #define CONFIG_FIELD(kind, name, member, standard, least, most, choices, help)                     \
@@ -208,6 +209,12 @@ bool config_field_set(const struct config_field *field, struct service_config *c
     switch (field->kind) {
     case CONFIG_ADDRESS:
         return set_address(config, member, text, ret_reason);
+    case CONFIG_OPTIONAL_TEXT:
+        if (!set_text(member, text, ret_reason))
+            return false;
+        if (strcmp(text, NO_TEXT) == 0)
+            *(char *)member = '\0';
+        return true;
     case CONFIG_TEXT:
         return set_text(member, text, ret_reason);
     case CONFIG_BOOL:
@@ -236,6 +243,10 @@ void config_field_format(const struct config_field *field, const struct service_
     case CONFIG_ADDRESS:
     case CONFIG_TEXT:
         snprintf(ret_text, CONFIG_TEXT_BYTES, "%s", (const char *)member);
+        return;
+    case CONFIG_OPTIONAL_TEXT:
+        snprintf(ret_text, CONFIG_TEXT_BYTES, "%s",
+                 *(const char *)member != '\0' ? (const char *)member : NO_TEXT);
         return;
     case CONFIG_BOOL:
         snprintf(ret_text, CONFIG_TEXT_BYTES, "%s", *(const bool *)member ? "true" : "false");

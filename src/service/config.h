@@ -32,8 +32,9 @@ enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 struct service_config {
     char listen[CONFIG_TEXT_BYTES]; /* address:port, [address]:port */
     char data_dir[CONFIG_TEXT_BYTES];
-    bool insecure;       /* listen on other than a loopback address */
-    size_t http_threads; /* 0: a thread a core */
+    char token_file[CONFIG_TEXT_BYTES]; /* empty: none */
+    bool insecure;                      /* listen on other than a loopback address */
+    size_t http_threads;                /* 0: a thread a core */
     enum varve_log_level log_level;
     enum config_log_format log_format;
 
@@ -61,7 +62,7 @@ void config_init(struct service_config *config);
 enum config_action {
     CONFIG_RUN,
     CONFIG_PRINT,   /* --print-config: write config_print's text and exit */
-    CONFIG_CHECK,   /* --check-config: all is well, exit */
+    CONFIG_CHECK,   /* --check-config: look at the files that are named, too, and exit */
     CONFIG_VERSION, /* --version */
     CONFIG_HELP,    /* --help: write config_help's text and exit */
 };

@@ -13,12 +13,13 @@
 enum config_kind {
     CONFIG_ADDRESS, /* address:port; sets listen_host and listen_port too */
     CONFIG_TEXT,
-    CONFIG_BOOL,         /* true, false */
-    CONFIG_COUNT,        /* digits */
-    CONFIG_THREADS,      /* digits, or auto, which is 0 */
-    CONFIG_SIZE,         /* digits with K, KiB, M, MiB, G, GiB */
-    CONFIG_MILLISECONDS, /* digits with ms, s, m */
-    CONFIG_CHOICE,       /* one of `choices`; its place there is the value */
+    CONFIG_OPTIONAL_TEXT, /* none is none: empty here */
+    CONFIG_BOOL,          /* true, false */
+    CONFIG_COUNT,         /* digits */
+    CONFIG_THREADS,       /* digits, or auto, which is 0 */
+    CONFIG_SIZE,          /* digits with K, KiB, M, MiB, G, GiB */
+    CONFIG_MILLISECONDS,  /* digits with ms, s, m */
+    CONFIG_CHOICE,        /* one of `choices`; its place there is the value */
 };
 
 #define CONFIG_KIB(n) ((uint64_t)(n) << 10)
@@ -31,6 +32,8 @@ enum config_kind {
       "address:port to serve on; [address]:port for IPv6")                                         \
     X(BOOL, insecure, insecure, "false", 0, 0, NULL,                                               \
       "allow an address that other machines reach: there is no access control")                    \
+    X(OPTIONAL_TEXT, token_file, token_file, "none", 0, 0, NULL,                                   \
+      "tokens that clients must show, and what each may do; none: all is open")                    \
     X(TEXT, data_dir, data_dir, "data", 0, 0, NULL, "directory of the store; made if missing")     \
     X(THREADS, http_threads, http_threads, "auto", 1, 256, NULL, "event loops; auto: one a core")  \
     X(CHOICE, log_level, log_level, "info", 0, 0, "error|warning|info|debug",                      \

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/audit.h"
 #include "service/batch.h"
 #include "service/limits.h"
 #include "service/router.h"
@@ -250,6 +251,8 @@ static bool add_headers(struct MHD_Response *response, const struct exchange *ex
            add_retry_after(response, answer->retry_after_s) &&
            (!exchange->has_problem || exchange->problem.allow == NULL ||
             add_header(response, "Allow", exchange->problem.allow)) &&
+           (!exchange->has_problem || exchange->problem.challenge == NULL ||
+            add_header(response, "WWW-Authenticate", exchange->problem.challenge)) &&
            (!closes || add_header(response, "Connection", "close"));
 }
 
@@ -282,7 +285,7 @@ static void record(struct exchange *exchange)
 }
 
 /* Hands the answer to libmicrohttpd. MHD_NO closes the connection without one. */
-static enum MHD_Result send_answer(struct exchange *exchange)
+static enum MHD_Result queue_answer(struct exchange *exchange)
 {
     struct answer *answer = &exchange->answer;
     if (exchange->has_problem && encode_problem(exchange) != VARVE_OK)
@@ -307,6 +310,13 @@ static enum MHD_Result send_answer(struct exchange *exchange)
         exchange->peer->answer_bytes = body.size;
         record(exchange);
     }
+    return result;
+}
+
+static enum MHD_Result send_answer(struct exchange *exchange)
+{
+    enum MHD_Result result = queue_answer(exchange);
+    audit_exchange(exchange);
     return result;
 }
 
@@ -427,6 +437,25 @@ static enum varve_status prepare_body(struct exchange *exchange)
     return status == VARVE_OK ? VARVE_OK : problem_set_status(&exchange->problem, status);
 }
 
+/* Who may not come in learns of a target neither that it is malformed nor that it is there. */
+static enum varve_status find_route(struct exchange *exchange)
+{
+    struct problem *problem = &exchange->problem;
+    struct access *access = &exchange->access;
+    enum varve_status found = target_parse(&exchange->target, exchange->method,
+                                           buf_slice(&exchange->raw_target), problem);
+    if (found == VARVE_OK)
+        found = router_find(&exchange->target, exchange->method, &exchange->route, problem);
+    if (found == VARVE_OK && exchange->route->is_open)
+        return VARVE_OK;
+    enum varve_status status =
+        access_identify(exchange->loop->service->tokens, exchange_headers(exchange),
+                        exchange_header_count(exchange), access, problem);
+    if (status == VARVE_OK && found == VARVE_OK && exchange->route->scopes != 0)
+        status = access_require(access, exchange->route->scopes, problem);
+    return status == VARVE_OK ? found : status;
+}
+
 static enum varve_status admit(struct exchange *exchange, const char *version)
 {
     struct problem *problem = &exchange->problem;
@@ -439,10 +468,7 @@ static enum varve_status admit(struct exchange *exchange, const char *version)
     status = check_connection(exchange);
     if (status != VARVE_OK)
         return status;
-    status = target_parse(&exchange->target, exchange->method, buf_slice(&exchange->raw_target),
-                          problem);
-    if (status == VARVE_OK)
-        status = router_find(&exchange->target, exchange->method, &exchange->route, problem);
+    status = find_route(exchange);
     if (status == VARVE_OK)
         status = check_store(exchange);
     if (status == VARVE_OK && exchange->route->params != NULL)

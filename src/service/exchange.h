@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/status.h"
 #include "os/thread_pool.h"
+#include "service/access.h"
 #include "service/connection.h"
 #include "service/entity_tag.h"
 #include "service/event_loop.h"
@@ -70,6 +71,7 @@ struct exchange {
     struct buf header_list; /* struct header each */
     struct framing framing;
     struct request_id id;
+    struct access access;
     struct target target;
     const struct route *route; /* NULL: not found */
     struct varve_db *db;       /* set where the route needs it */

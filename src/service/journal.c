@@ -175,3 +175,34 @@ void journal_request(const struct journal *journal, const struct journal_request
     line_add(&line, names[7]);
     line_end(&line, journal);
 }
+
+void journal_audit(const struct journal *journal, const struct journal_audit *audit)
+{
+    bool json = journal->format == CONFIG_LOG_JSON;
+    struct varve_slice target = audit->target;
+    if (target.size > TARGET_BYTES_SHOWN)
+        target.size = TARGET_BYTES_SHOWN;
+    const struct {
+        const char *json_name, *text_name;
+        struct varve_slice value;
+    } fields[] = {
+        {",\"message\":\"audit\",\"method\":\"", " audit method=", varve_slice_str(audit->method)},
+        {"\",\"target\":\"", " target=", target},
+        {"\",\"token\":\"", " token=", varve_slice_str(audit->token)},
+        {"\",\"peer\":\"", " peer=", varve_slice_str(audit->peer)},
+        {"\",\"outcome\":\"", " outcome=", varve_slice_str(audit->outcome)},
+    };
+    struct line line;
+    line_begin(&line, journal, audit->is_refusal ? VARVE_LOG_WARNING : VARVE_LOG_INFO);
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        line_add(&line, json ? fields[i].json_name : fields[i].text_name);
+        line_add_escaped(&line, fields[i].value, json, JOURNAL_LINE_BYTES / 2);
+    }
+    line_add(&line, json ? "\",\"status\":" : " status=");
+    line_add_uint(&line, audit->status);
+    line_add(&line, json ? ",\"request_id\":\"" : " request_id=");
+    line_add_escaped(&line, audit->id, json, 4);
+    if (json)
+        line_add(&line, "\"");
+    line_end(&line, journal);
+}

@@ -42,4 +42,13 @@ struct journal_request {
 };
 void journal_request(const struct journal *journal, const struct journal_request *request);
 
+/* One line about who did what, whatever the level is. */
+struct journal_audit {
+    struct varve_slice id, target; /* the target is cut if it is long */
+    const char *method, *token, *peer, *outcome;
+    unsigned status;
+    bool is_refusal; /* a warning; else for information */
+};
+void journal_audit(const struct journal *journal, const struct journal_audit *audit);
+
 #endif

@@ -139,6 +139,7 @@ static enum exchange_step handle_get(struct exchange *exchange)
 static const char *const get_params[] = {"raw", "encoding", NULL};
 const struct route kv_get_route = {
     .meter = METER_KEY,
+    .scopes = TOKEN_READ,
     .needs_store = true,
     .params = get_params,
     .prepare = prepare_get,
@@ -270,6 +271,7 @@ static enum exchange_step finish_put(struct exchange *exchange)
 static const char *const put_params[] = {"sync", "ttl", NULL};
 const struct route kv_put_route = {
     .meter = METER_KEY,
+    .scopes = TOKEN_WRITE,
     .needs_store = true,
     .takes_body = true,
     .needs_body = true,
@@ -301,6 +303,7 @@ static enum exchange_step finish_delete(struct exchange *exchange)
 static const char *const delete_params[] = {"sync", NULL};
 const struct route kv_delete_route = {
     .meter = METER_KEY,
+    .scopes = TOKEN_WRITE,
     .needs_store = true,
     .params = delete_params,
     .prepare = kv_read_sync,

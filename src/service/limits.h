@@ -9,9 +9,11 @@
 #define LIMIT_HEADER_BYTES (16u << 10) /* a request's header but for its target; beyond: 431 */
 #define LIMIT_QUERY_PARAMS 16u         /* query parameters of a request */
 #define LIMIT_REQUEST_ID_BYTES 128u    /* a client's own X-Request-Id */
-#define LIMIT_JSON_DEPTH 64u           /* nested arrays and objects of a body */
-#define LIMIT_JSON_VALUES 200000u      /* brackets and commas of a body; beyond: 413 */
-#define LIMIT_BATCH_OPS 10000u         /* operations of a batch; beyond: 413 */
+#define LIMIT_TOKENS 128u              /* in the token file */
+#define LIMIT_TOKEN_FILE_BYTES (64u << 10)
+#define LIMIT_JSON_DEPTH 64u                 /* nested arrays and objects of a body */
+#define LIMIT_JSON_VALUES 200000u            /* brackets and commas of a body; beyond: 413 */
+#define LIMIT_BATCH_OPS 10000u               /* operations of a batch; beyond: 413 */
 #define LIMIT_INLINE_BATCH_BYTES (64u << 10) /* larger bodies are taken apart by a worker */
 #define LIMIT_BATCH_ATTEMPTS 20u             /* at reading keys that change meanwhile; then 503 */
 #define LIMIT_TTL_S 315360000u               /* ten years */

@@ -27,6 +27,12 @@ static const char *const op_names[] = {
     [METER_OP_RANGE] = "range", [METER_OP_BATCH] = "batch",
 };
 
+static const char *const denial_names[] = {
+#define DENIAL_NAME(name, label) [METER_DENIAL_##name] = (label),
+    METER_DENIAL_MAP(DENIAL_NAME)
+#undef DENIAL_NAME
+};
+
 static enum meter_status status_find(unsigned code)
 {
     switch (code) {
@@ -88,6 +94,8 @@ void meter_merge(struct meter *into, const struct meter *from)
     counter_merge(&into->connections_accepted, &from->connections_accepted);
     counter_merge(&into->connections_refused, &from->connections_refused);
     counter_merge(&into->connections_timed_out, &from->connections_timed_out);
+    for (int denial = 0; denial < METER_DENIAL_COUNT; denial++)
+        counter_merge(&into->denials[denial], &from->denials[denial]);
     for (int op = 0; op < METER_OP_COUNT; op++)
         histogram_merge(&into->latency_us[op], &from->latency_us[op]);
 }
@@ -110,4 +118,9 @@ unsigned meter_status_code(enum meter_status status)
 const char *meter_op_name(enum meter_op op)
 {
     return op_names[op];
+}
+
+const char *meter_denial_name(enum meter_denial denial)
+{
+    return denial_names[denial];
 }

@@ -51,6 +51,8 @@ enum meter_op {
     X(204)                                                                                         \
     X(304)                                                                                         \
     X(400)                                                                                         \
+    X(401)                                                                                         \
+    X(403)                                                                                         \
     X(404)                                                                                         \
     X(405)                                                                                         \
     X(406)                                                                                         \
@@ -73,10 +75,24 @@ enum meter_status {
     METER_STATUS_COUNT
 };
 
+/* Why somebody was not let in: name, as the metrics label it */
+#define METER_DENIAL_MAP(X)                                                                        \
+    X(MISSING_TOKEN, "missing_token")                                                              \
+    X(INVALID_TOKEN, "invalid_token")                                                              \
+    X(INSUFFICIENT_SCOPE, "insufficient_scope")
+
+enum meter_denial {
+#define METER_DENIAL_ENUM(name, label) METER_DENIAL_##name,
+    METER_DENIAL_MAP(METER_DENIAL_ENUM)
+#undef METER_DENIAL_ENUM
+        METER_DENIAL_COUNT
+};
+
 struct meter {
     _Atomic uint64_t requests[METER_ROUTE_COUNT][METER_METHOD_COUNT][METER_STATUS_COUNT];
     _Atomic uint64_t bytes_in, bytes_out; /* bodies */
     _Atomic uint64_t connections_accepted, connections_refused, connections_timed_out;
+    _Atomic uint64_t denials[METER_DENIAL_COUNT];
     struct histogram latency_us[METER_OP_COUNT];
 };
 
@@ -102,5 +118,6 @@ const char *meter_route_path(enum meter_route route);
 const char *meter_method_name(enum request_method method);
 unsigned meter_status_code(enum meter_status status); /* 0: the rest */
 const char *meter_op_name(enum meter_op op);
+const char *meter_denial_name(enum meter_denial denial);
 
 #endif

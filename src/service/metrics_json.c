@@ -46,6 +46,11 @@ static void write_server(struct json_writer *w, const struct metrics *metrics)
     write_uint(w, "body_bytes_in_flight", atomic_load(&service->body_bytes));
     write_uint(w, "answer_bytes_in_flight", atomic_load(&service->answer_bytes));
     write_uint(w, "answers_refused", atomic_load(&service->answers_refused));
+    begin_group(w, "auth_failures");
+    for (int denial = 0; denial < METER_DENIAL_COUNT; denial++)
+        write_uint(w, meter_denial_name((enum meter_denial)denial),
+                   atomic_load(&metrics->meter.denials[denial]));
+    json_write_object_end(w);
     write_uint(w, "bytes_in", atomic_load(&metrics->meter.bytes_in));
     write_uint(w, "bytes_out", atomic_load(&metrics->meter.bytes_out));
     write_double(w, "cpu_seconds", info.cpu_seconds);

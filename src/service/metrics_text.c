@@ -245,6 +245,18 @@ static void add_requests(struct text *text, const struct meter *meter)
     }
 }
 
+static void add_denials(struct text *text, const struct meter *meter)
+{
+    static const char name[] = "varve_http_auth_failures_total";
+    begin_metric(text, name, COUNTER, "Requests without a token that allows them, by reason.");
+    for (int denial = 0; denial < METER_DENIAL_COUNT; denial++) {
+        char labels[64];
+        snprintf(labels, sizeof labels, "{reason=\"%s\"}",
+                 meter_denial_name((enum meter_denial)denial));
+        add_uint(text, name, labels, atomic_load(&meter->denials[denial]));
+    }
+}
+
 static const char *state_name(const struct metrics *metrics)
 {
     switch (service_state(metrics->service)) {
@@ -282,6 +294,7 @@ static void add_service(struct text *text, const struct metrics *metrics)
         add_uint(text, "varve_state", labels, strcmp(states[i], state_name(metrics)) == 0);
     }
     add_requests(text, meter);
+    add_denials(text, meter);
     add_request_latency(text, meter);
     add_metric(text, "varve_http_request_body_bytes_total", COUNTER, "Bytes of bodies received.",
                atomic_load(&meter->bytes_in));

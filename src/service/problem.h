@@ -23,6 +23,9 @@
     X(INVALID_JSON, "invalid_json", 400, false, 0, "The body is not valid JSON")                   \
     X(INVALID_BODY, "invalid_body", 400, false, 0, "The body is not what this request takes")      \
     X(BAD_FRAMING, "bad_framing", 400, true, 0, "The request's header fields contradict HTTP")     \
+    X(UNAUTHORIZED, "unauthorized", 401, false, 0, "A token is needed")                            \
+    X(INVALID_TOKEN, "invalid_token", 401, false, 0, "The token is not known")                     \
+    X(INSUFFICIENT_SCOPE, "insufficient_scope", 403, false, 0, "The token does not allow this")    \
     X(NOT_FOUND, "not_found", 404, false, 0, "There is no such key")                               \
     X(NO_SUCH_PATH, "no_such_path", 404, false, 0, "There is no such path")                        \
     X(METHOD_NOT_ALLOWED, "method_not_allowed", 405, false, 0, "The method is not allowed here")   \
@@ -75,6 +78,7 @@ struct problem {
     bool has_limit, has_actual;
     uint64_t limit, actual;
     const char *allow;            /* static text: the Allow field of a 405; NULL: none */
+    const char *challenge;        /* static text: WWW-Authenticate of a 401 or 403; NULL: none */
     struct problem_error *errors; /* owned */
     size_t error_count;
     bool has_current_revision;

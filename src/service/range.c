@@ -145,6 +145,7 @@ static enum exchange_step finish_range(struct exchange *exchange)
 
 const struct route range_route = {
     .meter = METER_RANGE,
+    .scopes = TOKEN_READ,
     .needs_store = true,
     .prepare = prepare_range,
     .handle = handle_range,

@@ -30,6 +30,7 @@
 #include "service/json_body.h"
 #include "service/listener.h"
 #include "service/service.h"
+#include "service/tokens.h"
 
 #define WORKERS 4u /* patient jobs take all but one of them */
 #define WAIT_MS_MAX 5000
@@ -164,12 +165,30 @@ static enum varve_status start_opener(struct server *server, struct varve_error 
     return VARVE_OK;
 }
 
+static enum varve_status load_tokens(const struct service_config *config,
+                                     struct token_list **ret_tokens, struct varve_error *ret_error)
+{
+    const char *path = config->token_file;
+    return path[0] != '\0' ? token_list_load(path, ret_tokens, ret_error) : VARVE_OK;
+}
+
+enum varve_status server_check(const struct service_config *config, struct varve_error *ret_error)
+{
+    struct token_list *tokens = NULL;
+    enum varve_status status = load_tokens(config, &tokens, ret_error);
+    token_list_free(tokens);
+    return status;
+}
+
 static enum varve_status start(struct server *server, struct varve_error *ret_error)
 {
     char address[LISTENER_ADDRESS_BYTES] = "";
     enum varve_status status = catch_signals(server);
     if (status != VARVE_OK)
         return error_set(ret_error, status, NULL, STATUS_NO_OFFSET, "cannot catch signals");
+    status = load_tokens(server->service.config, &server->service.tokens, ret_error);
+    if (status != VARVE_OK)
+        return status;
     raise_file_limit(server);
     json_body_setup();
     status = make_loops(server, address, ret_error);
@@ -277,6 +296,7 @@ static enum varve_status stop(struct server *server)
     for (size_t i = 0; i < service->loop_count; i++)
         event_loop_free(service->loops[i]);
     free(service->loops);
+    token_list_free(service->tokens);
     if (server->signal_fd >= 0)
         close(server->signal_fd);
     if (server->opened_fd >= 0)

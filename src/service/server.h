@@ -2,6 +2,7 @@
 #ifndef SERVICE_SERVER_H
 #define SERVICE_SERVER_H
 
+#include "base/status.h"
 #include "service/config.h"
 #include "service/journal.h"
 
@@ -13,6 +14,10 @@ enum server_exit {
     SERVER_EXIT_LOCKED = 3,  /* another process has the directory or the address */
     SERVER_EXIT_DAMAGED = 4, /* the store needs a person */
 };
+
+/* Reads the files that the settings name. Any status but VARVE_OK: `ret_error` says all. */
+MUST_CHECK enum varve_status server_check(const struct service_config *config,
+                                          struct varve_error *ret_error);
 
 /* Serves until SIGTERM or SIGINT. Blocks those and ignores SIGPIPE for the whole process, so call
  * it from the first thread, before any other. */

@@ -16,6 +16,7 @@
 
 struct event_loop;
 struct thread_pool;
+struct token_list;
 struct varve_db;
 
 enum service_state {
@@ -27,6 +28,7 @@ enum service_state {
 struct service {
     const struct service_config *config; /* borrowed */
     const struct journal *journal;       /* borrowed */
+    struct token_list *tokens;           /* owned; NULL: everybody may do everything */
     struct event_loop **loops;           /* complete before a loop runs */
     size_t loop_count;
     struct thread_pool *workers; /* for what must not hold an event loop up */

@@ -22,7 +22,7 @@ LAYERS = ['base', 'os', 'format', 'engine', 'service', 'programs']
 SYSTEM_HEADERS = [
     (r'pthread\.h', {'os', 'engine', 'service'}),
     (r'threads\.h|semaphore\.h', set()),
-    (r'microhttpd\.h|jansson\.h|b64/.*|ini\.h|systemd/.*', {'service'}),
+    (r'microhttpd\.h|gnutls/.*|jansson\.h|b64/.*|ini\.h|systemd/.*', {'service'}),
     (r'xxhash\.h|sys/auxv\.h', {'base'}),
     (r'sys/.*|linux/.*|netinet/.*|arpa/.*|net.*\.h|dirent\.h|fcntl\.h|unistd\.h|poll\.h|signal\.h|'
      r'sched\.h|time\.h|syslog\.h', {'os', 'service', 'programs'}),

@@ -113,6 +113,48 @@ START_TEST(test_request_line)
 }
 END_TEST
 
+static const struct journal_audit refused_audit = {
+    .id = {(const uint8_t *)"id \"1\"", 6},
+    .target = {(const uint8_t *)"/admin/\nflush", 13},
+    .method = "POST",
+    .token = "ops",
+    .peer = "[::1]:99",
+    .outcome = "insufficient_scope",
+    .status = 403,
+    .is_refusal = true,
+};
+
+START_TEST(test_audit_line)
+{
+    struct scene scene;
+    scene_init(&scene, CONFIG_LOG_TEXT);
+    scene.journal.level = VARVE_LOG_ERROR; /* it is written all the same */
+    journal_audit(&scene.journal, &refused_audit);
+    ck_assert_ptr_nonnull(strstr(scene_end(&scene),
+                                 "Z warning audit method=POST target=/admin/\\x0aflush token=ops "
+                                 "peer=[::1]:99 outcome=insufficient_scope status=403 "
+                                 "request_id=id \"1\"\n"));
+}
+END_TEST
+
+START_TEST(test_json_audit_line)
+{
+    struct scene scene;
+    static char long_method[4096];
+    memset(long_method, '"', sizeof long_method - 1);
+    struct journal_audit audit = refused_audit;
+    audit.method = long_method;
+    scene_init(&scene, CONFIG_LOG_JSON);
+    journal_audit(&scene.journal, &audit);
+    json_t *line = json_loads(scene_end(&scene), 0, NULL);
+    ck_assert_ptr_nonnull(line);
+    ck_assert_str_eq(json_string_value(json_object_get(line, "message")), "audit");
+    ck_assert_str_eq(json_string_value(json_object_get(line, "request_id")), "id \"1\"");
+    ck_assert_int_eq(json_integer_value(json_object_get(line, "status")), 403);
+    json_decref(line);
+}
+END_TEST
+
 int main(void)
 {
     const struct test_entry tests[] = {
@@ -121,6 +163,8 @@ int main(void)
         {"level", test_level},
         {"long_line_is_cut", test_long_line_is_cut},
         {"request_line", test_request_line},
+        {"audit_line", test_audit_line},
+        {"json_audit_line", test_json_audit_line},
     };
     return SUPPORT_RUN("journal", tests);
 }
