@@ -63,6 +63,10 @@ static void print_json(FILE *out, const struct report *report)
             ratio((double)report->all_bytes, puts, 3, "null", text));
     fprintf(out, ",\"write_amplification_device\":%s",
             ratio((double)report->device_bytes, puts, 3, "null", text));
+    fprintf(out, ",\"user_bytes\":%lu,\"put_bytes\":%lu,\"written_table_bytes\":%lu",
+            report->user_bytes, report->put_bytes, report->table_bytes);
+    fprintf(out, ",\"written_bytes\":%lu,\"written_device_bytes\":%lu", report->all_bytes,
+            report->device_bytes);
     fprintf(out, ",\"space_bytes\":%lu,\"rss_bytes\":%lu", report->space_bytes, report->rss_bytes);
     fprintf(out, ",\"table_space_bytes\":%lu", report->table_space_bytes);
     if (report->table_space_most_bytes != 0)

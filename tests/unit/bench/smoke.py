@@ -16,8 +16,9 @@ PROGRAM, ENGINE, STATE = sys.argv[1:4]
 NUM = 2000
 FIELDS = ['engine', 'workload', 'threads', 'ops', 'seconds', 'us_per_op', 'mb_per_s', 'p50_us',
           'p99_us', 'p999_us', 'max_us', 'puts', 'write_amplification',
-          'write_amplification_with_log', 'write_amplification_device', 'space_bytes', 'rss_bytes',
-          'table_space_bytes']
+          'write_amplification_with_log', 'write_amplification_device', 'user_bytes', 'put_bytes',
+          'written_table_bytes', 'written_bytes', 'written_device_bytes', 'space_bytes',
+          'rss_bytes', 'table_space_bytes']
 WORKLOADS = ['fillseq', 'readseq', 'fillrandom', 'readseq', 'filluniquerandom', 'overwrite',
              'readrandom', 'readmissing', 'readseq', 'seekrandom', 'readwhilewriting', 'compact',
              'readrandom', 'readseq', 'stats', 'fillsync', 'readseq']
