@@ -116,6 +116,7 @@ static void report_place(struct bench *bench, struct report *report)
     report->space_bytes = process_directory_bytes(bench->path);
     report->table_space_bytes = process_table_bytes(bench->path);
     report->rss_bytes = process_rss_bytes();
+    report->rss_most_bytes = process_rss_most_bytes();
 }
 
 static enum varve_status run_workload(struct bench *bench, const struct workload *workload,

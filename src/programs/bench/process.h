@@ -11,6 +11,7 @@ uint64_t process_now_ns(void);
 
 /* Each is 0 where the kernel does not tell. Thread safe. */
 uint64_t process_rss_bytes(void);          /* resident now */
+uint64_t process_rss_most_bytes(void);     /* resident at most since the process began */
 uint64_t process_written_bytes(void);      /* given to write calls */
 uint64_t process_device_write_bytes(void); /* caused to be written to the device */
 

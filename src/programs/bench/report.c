@@ -68,6 +68,7 @@ static void print_json(FILE *out, const struct report *report)
     fprintf(out, ",\"written_bytes\":%lu,\"written_device_bytes\":%lu", report->all_bytes,
             report->device_bytes);
     fprintf(out, ",\"space_bytes\":%lu,\"rss_bytes\":%lu", report->space_bytes, report->rss_bytes);
+    fprintf(out, ",\"rss_most_bytes\":%lu", report->rss_most_bytes);
     fprintf(out, ",\"table_space_bytes\":%lu", report->table_space_bytes);
     if (report->table_space_most_bytes != 0)
         fprintf(out, ",\"table_space_most_bytes\":%lu", report->table_space_most_bytes);

@@ -20,6 +20,7 @@ struct report {
     uint64_t puts, put_bytes;
     uint64_t table_bytes, all_bytes, device_bytes; /* written for these puts */
     uint64_t space_bytes, rss_bytes;
+    uint64_t rss_most_bytes;                            /* since the process began */
     uint64_t table_space_bytes, table_space_most_bytes; /* tables only; most: 0 if not watched */
 };
 

@@ -18,7 +18,7 @@ FIELDS = ['engine', 'workload', 'threads', 'ops', 'seconds', 'us_per_op', 'mb_pe
           'p99_us', 'p999_us', 'max_us', 'puts', 'write_amplification',
           'write_amplification_with_log', 'write_amplification_device', 'user_bytes', 'put_bytes',
           'written_table_bytes', 'written_bytes', 'written_device_bytes', 'space_bytes',
-          'rss_bytes', 'table_space_bytes']
+          'rss_bytes', 'rss_most_bytes', 'table_space_bytes']
 WORKLOADS = ['fillseq', 'readseq', 'fillrandom', 'readseq', 'filluniquerandom', 'overwrite',
              'readrandom', 'readmissing', 'readseq', 'seekrandom', 'readwhilewriting', 'compact',
              'readrandom', 'readseq', 'stats', 'fillsync', 'readseq']
