@@ -8,6 +8,7 @@ title="02-2 more than memory"
 num=${NUM:-20000000}
 limit_bytes=$((2 << 30))
 cache_bytes=$((256 << 20))
+uses=readrandom,seekrandom,overwrite,readrandom,readmissing,readwhilewriting,readseq
 
 # Both hierarchies of control groups are in use.
 make_group() {
@@ -37,8 +38,7 @@ for engine in varve rocksdb; do
         fail "$engine: load"
     # shellcheck disable=SC2086
     within_limit $bench --use-existing-db --writes=$((num / 20)) --reads=$((num / 100)) \
-        --benchmarks=readrandom,seekrandom,overwrite,readrandom,readmissing,readwhilewriting,readseq \
-        >>"$work/$engine.json" || fail "$engine: use"
+        --benchmarks="$uses" >>"$work/$engine.json" || fail "$engine: use"
     rm -r "$work/db"
 done
 python3 "$root/tests/show/beyond_memory.py" $((cache_bytes + (3 << 26))) "$work/varve.json" \
