@@ -157,8 +157,39 @@ enum varve_state {
     VARVE_STATE_READ_ONLY, /* a write or sync failed; until the store is opened anew */
 };
 
+/* Whether writes are held up just now, and by what. */
+enum varve_stall {
+    VARVE_STALL_NONE,
+    VARVE_STALL_SLOWED,  /* in proportion to debt_percent */
+    VARVE_STALL_STOPPED, /* they wait */
+};
+enum varve_stall_cause {
+    VARVE_STALL_BY_NOTHING,
+    VARVE_STALL_BY_LEVEL0,    /* has too many runs */
+    VARVE_STALL_BY_MEMTABLES, /* wait for their flush, as many as may be */
+    VARVE_STALL_BY_TIERS,     /* hold too much beside the last level */
+};
+
 struct varve_level_stats {
     uint64_t runs, tables, bytes, entries;
+};
+
+/* Why a merge was made: "level0", "runs", "share", "size", "garbage", "idle", "asked". */
+#define VARVE_COMPACTION_REASONS 7u
+VARVE_API const char *varve_compaction_reason_name(size_t reason); /* below the number above */
+
+struct varve_compaction_stats {
+    uint64_t count, bytes_read, bytes_written, us;
+};
+
+/* What the work of the store comes to, beside what was asked of it; 0 while nothing was. */
+struct varve_amplification {
+    double write;           /* bytes that flushes and merges wrote, for each that came in */
+    double write_with_log;  /* the log's besides */
+    double runs_per_get;    /* whose filters or tables a get asked, memtables apart */
+    double blocks_per_get;  /* data blocks that a get searched, cached or not */
+    double space;           /* bytes of tables, for each of live_bytes_estimate */
+    double false_positives; /* filters that let through, of those asked for keys not in the table */
 };
 
 /* Counters since open unless it says otherwise; a consistent enough picture, not an atomic one. */
@@ -178,20 +209,31 @@ struct varve_stats {
 
     struct varve_level_stats levels[VARVE_LEVELS_MAX]; /* now */
     uint64_t table_bytes, tables, tables_open;         /* now */
+    /* Now. The largest run has each key once; what other runs have of its range is taken to be
+     * written anew, so that this is rather too little. Tables outside its range count whole,
+     * deleted and expired entries of no table do. */
+    uint64_t live_bytes_estimate;
 
     uint64_t flushes, flush_bytes;
     uint64_t compactions, compaction_bytes_read, compaction_bytes_written, compactions_running;
-    uint64_t trivial_moves;
+    uint64_t trivial_moves; /* merges that only changed the tables' level */
+    /* By output level and reason, moves apart. */
+    struct varve_compaction_stats merged[VARVE_LEVELS_MAX][VARVE_COMPACTION_REASONS];
 
     uint64_t stalls, stall_us;       /* writes that had to wait for the background */
     uint64_t slowdowns, slowdown_us; /* commit groups that were held up in proportion to debt */
-    uint64_t debt_percent;           /* how far merging is behind, now; 100: writes wait */
+    enum varve_stall stall;
+    enum varve_stall_cause stall_cause;
+    uint64_t debt_percent; /* how far merging is behind, now; 100: writes wait */
 
+    uint64_t get_runs, get_blocks; /* that gets asked and searched, see varve_amplification */
     uint64_t bloom_checks, bloom_useful, bloom_false_positives;
     uint64_t cache_lookups, cache_hits, cache_bytes, cache_bytes_max;
     uint64_t block_reads, block_read_bytes;
 
     uint64_t snapshots, iterators; /* now */
+
+    struct varve_amplification amplification;
 
     /* of the last open */
     uint64_t recovery_us, recovery_frames, recovery_entries, recovery_segments;

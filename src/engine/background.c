@@ -143,7 +143,7 @@ static struct compaction_task task_choose_locked(struct background *background)
         task.mode = background->mu.fold ? COMPACTION_FOLD : COMPACTION_DUE;
         return task;
     }
-    bool behind = atomic_load_explicit(&db->debt_percent, memory_order_relaxed) > 0;
+    bool behind = atomic_load_explicit(&db->stall.debt_percent, memory_order_relaxed) > 0;
     background->mu.manual_passed = behind && !background->mu.manual_passed;
     if (background->mu.manual_passed)
         return task;
@@ -226,6 +226,7 @@ bool background_retry(struct varve_db *db)
     struct background *background = &db->background;
     collect_when_due(db);
     bool fold_waits = fold_when_idle(db);
+    bool held_up = stall_look(db);
     bool short_of_space = db_space_probe(db);
     mutex_lock(&background->mu.lock);
     bool due =
@@ -240,7 +241,7 @@ bool background_retry(struct varve_db *db)
         background_schedule_flush(db);
     if (compaction)
         background_schedule_compaction(db);
-    return waits || short_of_space || fold_waits;
+    return waits || short_of_space || fold_waits || held_up;
 }
 
 static enum varve_status manual_new(struct varve_slice start, struct varve_slice end,

@@ -88,7 +88,9 @@ static enum varve_status stall_locked(struct varve_db *db, bool level0_full)
     if (status != VARVE_OK)
         return status_raise(status);
     uint64_t began_us = env_mono_us(db->env);
+    stall_stop(db, level0_full ? VARVE_STALL_BY_LEVEL0 : VARVE_STALL_BY_MEMTABLES);
     bool moved = background_wait(db, STALL_LOOK_MS);
+    stall_go_on(db);
     COUNT(db->counters.stalls, 1);
     COUNT(db->counters.stall_us, env_mono_us(db->env) - began_us);
     return moved ? VARVE_OK : status_raise(VARVE_BUSY);
@@ -119,7 +121,7 @@ enum varve_status commit_make_room_locked(struct varve_db *db, bool force_switch
  * workers, the more the larger it is, so that writers meet a slope and not a wall. */
 static void debt_pay_locked(struct varve_db *db, const struct commit_group *group)
 {
-    unsigned debt = atomic_load_explicit(&db->debt_percent, memory_order_relaxed);
+    unsigned debt = atomic_load_explicit(&db->stall.debt_percent, memory_order_relaxed);
     if (debt == 0 || db->stepped)
         return;
     uint64_t share = group->bytes >= db->options.group_bytes

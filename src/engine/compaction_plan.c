@@ -75,11 +75,14 @@ static unsigned way_percent(uint64_t value, uint64_t from, uint64_t to)
     return value >= to ? 100 : (unsigned)((value - from) * 100 / (to - from));
 }
 
-unsigned compaction_debt_percent(const struct version *version,
-                                 const struct compaction_policy *policy, size_t level0_stop)
+struct compaction_debt compaction_debt_of(const struct version *version,
+                                          const struct compaction_policy *policy,
+                                          size_t level0_stop)
 {
-    unsigned debt =
-        way_percent(version->levels[0].run_count, 2 * policy->level0_trigger, level0_stop);
+    struct compaction_debt debt = {
+        .level0_percent =
+            way_percent(version->levels[0].run_count, 2 * policy->level0_trigger, level0_stop),
+    };
     if (policy->style == VARVE_COMPACTION_LEVELED)
         return debt;
 
@@ -90,6 +93,6 @@ unsigned compaction_debt_percent(const struct version *version,
                    2 * policy->level0_trigger * policy->memtable_bytes;
     for (size_t l = 1; l < last; l++)
         tiers_bytes += version_level_bytes(version, l);
-    unsigned share_debt = way_percent(tiers_bytes, due, 2 * due);
-    return share_debt > debt ? share_debt : debt;
+    debt.tiers_percent = way_percent(tiers_bytes, due, 2 * due);
+    return debt;
 }

@@ -100,7 +100,12 @@ bool compaction_older_may_hold(const struct version *version, const struct compa
 uint64_t compaction_garbage_due_s(const struct version *version);
 
 /* How far behind merging is: 0 when nothing is due, 100 at the point where writes have to wait. */
-unsigned compaction_debt_percent(const struct version *version,
-                                 const struct compaction_policy *policy, size_t level0_stop);
+struct compaction_debt {
+    unsigned level0_percent; /* for runs of level 0 */
+    unsigned tiers_percent;  /* for the tiers' share of the last level */
+};
+struct compaction_debt compaction_debt_of(const struct version *version,
+                                          const struct compaction_policy *policy,
+                                          size_t level0_stop);
 
 #endif

@@ -180,8 +180,7 @@ void db_shape_publish(struct varve_db *db, const struct view *view)
         runs += view->version->levels[l].run_count;
     atomic_store(&db->run_count, runs);
     atomic_store(&db->garbage_due_s, compaction_garbage_due_s(view->version));
-    atomic_store(&db->debt_percent,
-                 compaction_debt_percent(view->version, &policy, db->options.level0_stop));
+    stall_set_debt(db, compaction_debt_of(view->version, &policy, db->options.level0_stop));
 }
 
 enum varve_status db_install(struct varve_db *db, struct manifest_edit *edit,
@@ -305,6 +304,7 @@ static struct varve_db *db_new(const struct varve_options *options, struct env *
     view_slot_init(&db->view);
     manifest_init(&db->manifest, env, db->dir, &db->table_owner);
     wal_set_init(&db->wal);
+    stall_init(&db->stall);
     commit_init(&db->commit);
     background_init(&db->background, db);
     return db;
@@ -324,6 +324,7 @@ static void db_free(struct varve_db *db)
     memtable_pool_free(db->memtables);
     background_deinit(&db->background);
     commit_deinit(&db->commit);
+    stall_deinit(&db->stall);
     wal_set_deinit(&db->wal);
     snapshots_deinit(&db->snapshots);
     mutex_deinit(&db->state_mu.lock);

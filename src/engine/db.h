@@ -17,6 +17,7 @@
 #include "engine/manifest.h"
 #include "engine/memtable.h"
 #include "engine/snapshot.h"
+#include "engine/stall.h"
 #include "engine/table_cache.h"
 #include "engine/view.h"
 #include "engine/wal.h"
@@ -28,6 +29,7 @@
 /* Relaxed counters, since open. */
 struct db_counters {
     _Atomic uint64_t puts, deletes, gets, gets_found, seeks, batches, user_write_bytes;
+    _Atomic uint64_t get_runs, get_blocks;
     _Atomic uint64_t wal_bytes, wal_groups, wal_syncs, wal_segments_recycled;
     _Atomic uint64_t flushes, flush_bytes;
     struct db_compaction_counters {
@@ -62,6 +64,7 @@ struct varve_db {
     struct wal_set wal;
     struct commit commit;
     struct background background;
+    struct stall stall;
 
     struct thread_pool *pool;
     struct memtable_pool *memtables;
@@ -77,7 +80,6 @@ struct varve_db {
 
     /* Of the view in force, for the committer. */
     _Atomic size_t waiting_memtables, level0_runs;
-    _Atomic unsigned debt_percent;
     _Atomic uint64_t garbage_due_s; /* store time when its next table is garbage; 0: none will be */
     _Atomic size_t run_count;       /* of all levels */
     _Atomic uint64_t last_commit_us; /* monotonic */

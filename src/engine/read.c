@@ -35,7 +35,8 @@ struct lookup {
     uint64_t hash;
     struct table_handle *gathered[LOOKUP_TABLES_AHEAD]; /* pinned, newest first */
     size_t gathered_count;
-    bool must_not_wait; /* for the disk */
+    bool must_not_wait;    /* for the disk */
+    unsigned runs, blocks; /* asked, searched */
     /* found */
     uint64_t tag;
     struct varve_slice value;
@@ -60,12 +61,14 @@ static enum varve_status lookup_table(struct lookup *lookup, struct sstable_read
                                         ? block_cache_fetcher_unwaiting(db->blocks)
                                         : block_cache_fetcher(db->blocks);
     bool filtered = sstable_reader_has_filter(reader);
+    lookup->runs++;
     if (filtered)
         COUNT(db->counters.bloom_checks, 1);
     if (!sstable_reader_may_contain(reader, lookup->hash)) {
         COUNT(db->counters.bloom_useful, 1);
         return VARVE_NOT_FOUND;
     }
+    lookup->blocks++;
     enum varve_status status = sstable_reader_get(reader, fetcher, lookup->target, true,
                                                   &lookup->tag, &lookup->value, &lookup->ref);
     if (filtered && status == VARVE_NOT_FOUND)
@@ -229,6 +232,20 @@ static enum varve_status value_lend(struct lookup *lookup, struct varve_value *r
     return VARVE_OK;
 }
 
+static void get_account(const struct lookup *lookup, enum varve_status status)
+{
+    struct db_counters *counters = &lookup->db->counters;
+    if (status == VARVE_WOULD_BLOCK) /* it will come again */
+        return;
+    COUNT(counters->gets, 1);
+    if (status == VARVE_OK)
+        COUNT(counters->gets_found, 1);
+    if (lookup->runs > 0)
+        COUNT(counters->get_runs, lookup->runs);
+    if (lookup->blocks > 0)
+        COUNT(counters->get_blocks, lookup->blocks);
+}
+
 static enum varve_status get(struct varve_db *db, struct varve_slice key,
                              const struct varve_snapshot *snapshot, bool must_not_wait,
                              struct varve_value *ret_value)
@@ -253,10 +270,7 @@ static enum varve_status get(struct varve_db *db, struct varve_slice key,
     struct block_fetcher *fetcher = block_cache_fetcher(db->blocks);
     fetcher->release(fetcher, &lookup.ref);
     view_unref(lookup.view);
-    if (status != VARVE_WOULD_BLOCK) /* it will come again */
-        COUNT(db->counters.gets, 1);
-    if (status == VARVE_OK)
-        COUNT(db->counters.gets_found, 1);
+    get_account(&lookup, status);
     return status;
 }
 

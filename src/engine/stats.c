@@ -19,6 +19,14 @@ unsigned varve_format_version(void)
     return MANIFEST_FORMAT_VERSION;
 }
 
+_Static_assert((unsigned)VARVE_COMPACTION_REASONS == (unsigned)COMPACTION_REASONS,
+               "a reason for each");
+
+const char *varve_compaction_reason_name(size_t reason)
+{
+    return compaction_reason_name((enum compaction_reason)reason);
+}
+
 static void counters_read(struct varve_db *db, struct varve_stats *stats)
 {
     const struct db_counters *c = &db->counters;
@@ -38,9 +46,14 @@ static void counters_read(struct varve_db *db, struct varve_stats *stats)
     for (size_t l = 0; l < VARVE_LEVELS_MAX; l++) {
         for (size_t r = 0; r < COMPACTION_REASONS; r++) {
             const struct db_compaction_counters *counters = &c->compactions[l][r];
-            stats->compactions += READ(counters->count);
-            stats->compaction_bytes_read += READ(counters->bytes_read);
-            stats->compaction_bytes_written += READ(counters->bytes_written);
+            struct varve_compaction_stats *merged = &stats->merged[l][r];
+            merged->count = READ(counters->count);
+            merged->bytes_read = READ(counters->bytes_read);
+            merged->bytes_written = READ(counters->bytes_written);
+            merged->us = READ(counters->us);
+            stats->compactions += merged->count;
+            stats->compaction_bytes_read += merged->bytes_read;
+            stats->compaction_bytes_written += merged->bytes_written;
         }
     }
     stats->trivial_moves = READ(c->trivial_moves);
@@ -48,10 +61,88 @@ static void counters_read(struct varve_db *db, struct varve_stats *stats)
     stats->stall_us = READ(c->stall_us);
     stats->slowdowns = READ(c->slowdowns);
     stats->slowdown_us = READ(c->slowdown_us);
+    stats->get_runs = READ(c->get_runs);
+    stats->get_blocks = READ(c->get_blocks);
     stats->bloom_checks = READ(c->bloom_checks);
     stats->bloom_useful = READ(c->bloom_useful);
     stats->bloom_false_positives = READ(c->bloom_false_positives);
     stats->iterators = READ(c->iterators);
+}
+
+static uint64_t run_bytes(const struct run *run)
+{
+    uint64_t bytes = 0;
+    for (size_t t = 0; t < run->table_count; t++)
+        bytes += run->tables[t]->meta.file_bytes;
+    return bytes;
+}
+
+static const struct run *largest_run(const struct version *version)
+{
+    const struct run *largest = NULL;
+    uint64_t most = 0;
+    for (size_t l = 0; l < VARVE_LEVELS_MAX; l++) {
+        for (size_t r = 0; r < version->levels[l].run_count; r++) {
+            uint64_t bytes = run_bytes(&version->levels[l].runs[r]);
+            if (bytes > most)
+                largest = &version->levels[l].runs[r];
+            most = bytes > most ? bytes : most;
+        }
+    }
+    return largest;
+}
+
+static bool run_has_range_of(const struct run *run, const struct table *table)
+{
+    size_t first = run_lower_bound(run, table_smallest(table));
+    return first < run->table_count &&
+           entry_key_compare(table_smallest(run->tables[first]), table_largest(table)) <= 0;
+}
+
+/* A table's bytes but for the part of its entries that is deleted or has expired. */
+static uint64_t table_live_bytes(const struct table *table, uint64_t now_s)
+{
+    const struct manifest_table *meta = &table->meta;
+    uint64_t dead = meta->tombstone_count;
+    if (meta->expiring_count > 0 && meta->expiry_max_s <= now_s)
+        dead += meta->expiring_count;
+    if (dead >= meta->entry_count)
+        return 0;
+    double live = (double)(meta->entry_count - dead) / (double)meta->entry_count;
+    return (uint64_t)(live * (double)meta->file_bytes);
+}
+
+static uint64_t live_bytes_estimate(const struct version *version, uint64_t now_s)
+{
+    const struct run *largest = largest_run(version);
+    uint64_t bytes = 0;
+    for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
+        for (size_t r = 0; r < version->levels[l].run_count; r++) {
+            const struct run *run = &version->levels[l].runs[r];
+            for (size_t t = 0; t < run->table_count; t++)
+                if (run == largest || !run_has_range_of(largest, run->tables[t]))
+                    bytes += table_live_bytes(run->tables[t], now_s);
+        }
+    return bytes;
+}
+
+static double ratio(uint64_t part, uint64_t whole)
+{
+    return whole > 0 ? (double)part / (double)whole : 0;
+}
+
+static void amplification_fill(struct varve_stats *stats)
+{
+    uint64_t written = stats->flush_bytes + stats->compaction_bytes_written;
+    stats->amplification = (struct varve_amplification){
+        .write = ratio(written, stats->user_write_bytes),
+        .write_with_log = ratio(written + stats->wal_bytes, stats->user_write_bytes),
+        .runs_per_get = ratio(stats->get_runs, stats->gets),
+        .blocks_per_get = ratio(stats->get_blocks, stats->gets),
+        .space = ratio(stats->table_bytes, stats->live_bytes_estimate),
+        .false_positives =
+            ratio(stats->bloom_false_positives, stats->bloom_false_positives + stats->bloom_useful),
+    };
 }
 
 static void view_read(const struct view *view, struct varve_stats *stats)
@@ -101,17 +192,32 @@ static void cache_read(struct varve_db *db, struct varve_stats *stats)
     stats->tables_open = table_cache_open_count(db->tables);
 }
 
+static void stall_read(struct varve_db *db, struct varve_stats *stats)
+{
+    stats->debt_percent = atomic_load(&db->stall.debt_percent);
+    stats->stall_cause = (enum varve_stall_cause)atomic_load(&db->stall.stop_cause);
+    if (stats->stall_cause != VARVE_STALL_BY_NOTHING) {
+        stats->stall = VARVE_STALL_STOPPED;
+        return;
+    }
+    stats->stall = stats->debt_percent > 0 ? VARVE_STALL_SLOWED : VARVE_STALL_NONE;
+    if (stats->debt_percent > 0)
+        stats->stall_cause = (enum varve_stall_cause)atomic_load(&db->stall.debt_cause);
+}
+
 void varve_stats_read(struct varve_db *db, struct varve_stats *ret_stats)
 {
     struct varve_stats stats = {0};
     struct view *view = view_slot_acquire(&db->view, &db->visible, &stats.revision);
 
     view_read(view, &stats);
+    stats.live_bytes_estimate = live_bytes_estimate(view->version, db_store_time_ms(db) / 1000);
     view_unref(view);
     counters_read(db, &stats);
     log_read(db, &stats);
     cache_read(db, &stats);
-    stats.debt_percent = atomic_load(&db->debt_percent);
+    amplification_fill(&stats);
+    stall_read(db, &stats);
     stats.snapshots = snapshots_count(&db->snapshots);
     mutex_lock(&db->state_mu.lock);
     stats.state = db_state(db);

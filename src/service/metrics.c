@@ -24,6 +24,27 @@ enum varve_status metrics_collect(struct service *service, struct metrics **ret)
     return VARVE_OK;
 }
 
+const char *metrics_stall_name(enum varve_stall stall)
+{
+    static const char *const names[] = {
+        [VARVE_STALL_NONE] = "none",
+        [VARVE_STALL_SLOWED] = "slowed",
+        [VARVE_STALL_STOPPED] = "stopped",
+    };
+    return names[stall];
+}
+
+const char *metrics_stall_cause_name(enum varve_stall_cause cause)
+{
+    static const char *const names[] = {
+        [VARVE_STALL_BY_NOTHING] = "nothing",
+        [VARVE_STALL_BY_LEVEL0] = "level0",
+        [VARVE_STALL_BY_MEMTABLES] = "memtables",
+        [VARVE_STALL_BY_TIERS] = "tiers",
+    };
+    return names[cause];
+}
+
 void metrics_free(struct metrics *metrics)
 {
     free(metrics);

@@ -27,6 +27,10 @@ struct metrics {
 MUST_CHECK enum varve_status metrics_collect(struct service *service, struct metrics **ret);
 void metrics_free(struct metrics *metrics); /* takes NULL */
 
+/* Words for a stall and for what may be the cause of one. */
+const char *metrics_stall_name(enum varve_stall stall);
+const char *metrics_stall_cause_name(enum varve_stall_cause cause);
+
 /* Append. VARVE_NO_MEMORY. */
 MUST_CHECK enum varve_status metrics_write_text(const struct metrics *metrics, struct buf *out);
 MUST_CHECK enum varve_status metrics_write_json(const struct metrics *metrics, struct buf *out);

@@ -140,6 +140,30 @@ static void write_levels(struct json_writer *w, const struct varve_stats *stats)
     json_write_array_end(w);
 }
 
+/* What was merged, by output level and reason; only what has happened. */
+static void write_merged(struct json_writer *w, const struct varve_stats *stats)
+{
+    json_write_name(w, "merged");
+    json_write_array_begin(w);
+    for (unsigned level = 0; level < VARVE_LEVELS_MAX; level++) {
+        for (size_t reason = 0; reason < VARVE_COMPACTION_REASONS; reason++) {
+            const struct varve_compaction_stats *merged = &stats->merged[level][reason];
+            if (merged->count == 0)
+                continue;
+            json_write_object_begin(w);
+            write_uint(w, "level", level);
+            json_write_name(w, "reason");
+            json_write_text(w, varve_compaction_reason_name(reason));
+            write_uint(w, "count", merged->count);
+            write_uint(w, "bytes_read", merged->bytes_read);
+            write_uint(w, "bytes_written", merged->bytes_written);
+            write_double(w, "seconds", (double)merged->us / 1e6);
+            json_write_object_end(w);
+        }
+    }
+    json_write_array_end(w);
+}
+
 static void write_merging(struct json_writer *w, const struct metrics *metrics)
 {
     const struct varve_stats *stats = &metrics->stats;
@@ -153,20 +177,16 @@ static void write_merging(struct json_writer *w, const struct metrics *metrics)
     write_uint(w, "bytes_written", stats->compaction_bytes_written);
     write_latency(w, "flush", &metrics->latency[VARVE_LATENCY_FLUSH]);
     write_latency(w, "compaction", &metrics->latency[VARVE_LATENCY_COMPACTION]);
+    write_merged(w, stats);
     json_write_object_end(w);
-
-    uint64_t last_level_bytes = 0;
-    for (unsigned level = 0; level < VARVE_LEVELS_MAX; level++) {
-        if (stats->levels[level].bytes > 0)
-            last_level_bytes = stats->levels[level].bytes;
-    }
-    uint64_t table_writes = stats->flush_bytes + stats->compaction_bytes_written;
     begin_group(w, "amplification");
-    write_double(w, "write", ratio(table_writes, stats->user_write_bytes));
-    write_double(w, "write_with_wal",
-                 ratio(table_writes + stats->wal_bytes, stats->user_write_bytes));
-    write_double(w, "read", ratio(stats->block_reads, stats->gets + stats->seeks));
-    write_double(w, "space", ratio(stats->table_bytes, last_level_bytes));
+    write_double(w, "write", stats->amplification.write);
+    write_double(w, "write_with_wal", stats->amplification.write_with_log);
+    write_double(w, "runs_per_get", stats->amplification.runs_per_get);
+    write_double(w, "blocks_per_get", stats->amplification.blocks_per_get);
+    write_double(w, "block_reads_per_read", ratio(stats->block_reads, stats->gets + stats->seeks));
+    write_double(w, "space", stats->amplification.space);
+    write_uint(w, "live_bytes_estimate", stats->live_bytes_estimate);
     json_write_object_end(w);
 }
 
@@ -176,6 +196,7 @@ static void write_reading(struct json_writer *w, const struct varve_stats *stats
     write_uint(w, "checks", stats->bloom_checks);
     write_uint(w, "useful", stats->bloom_useful);
     write_uint(w, "false_positives", stats->bloom_false_positives);
+    write_double(w, "false_positive_rate", stats->amplification.false_positives);
     json_write_object_end(w);
     begin_group(w, "index");
     write_uint(w, "tables_open", stats->tables_open);
@@ -192,6 +213,10 @@ static void write_reading(struct json_writer *w, const struct varve_stats *stats
     write_double(w, "hit_ratio", ratio(stats->cache_hits, stats->cache_lookups));
     json_write_object_end(w);
     begin_group(w, "stalls");
+    json_write_name(w, "state");
+    json_write_text(w, metrics_stall_name(stats->stall));
+    json_write_name(w, "cause");
+    json_write_text(w, metrics_stall_cause_name(stats->stall_cause));
     write_uint(w, "count", stats->stalls);
     write_uint(w, "total_us", stats->stall_us);
     write_uint(w, "slowdowns", stats->slowdowns);

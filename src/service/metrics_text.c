@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,10 +49,10 @@ static void add_metric(struct text *text, const char *name, const char *type, co
 }
 
 static void add_real(struct text *text, const char *name, const char *type, const char *help,
-                     double seconds)
+                     double value)
 {
     begin_metric(text, name, type, help);
-    add_number(text, name, "", seconds);
+    add_number(text, name, "", value);
 }
 
 /* The store's own counters and gauges. */
@@ -87,16 +88,17 @@ static const struct stat_field {
     {"varve_tables_open", GAUGE, "Tables held open.", STAT(tables_open)},
     {"varve_flushes_total", COUNTER, "Memtables written out.", STAT(flushes)},
     {"varve_flush_bytes_total", COUNTER, "Bytes written by flushes.", STAT(flush_bytes)},
-    {"varve_compactions_total", COUNTER, "Compactions.", STAT(compactions)},
-    {"varve_compaction_read_bytes_total", COUNTER, "Bytes read by compactions.",
-     STAT(compaction_bytes_read)},
-    {"varve_compaction_written_bytes_total", COUNTER, "Bytes written by compactions.",
-     STAT(compaction_bytes_written)},
     {"varve_compactions_running", GAUGE, "Compactions under way.", STAT(compactions_running)},
-    {"varve_trivial_moves_total", COUNTER, "Tables moved down as they are.", STAT(trivial_moves)},
+    {"varve_trivial_moves_total", COUNTER, "Merges that only moved tables down.",
+     STAT(trivial_moves)},
     {"varve_stalls_total", COUNTER, "Writes that had to wait for the background.", STAT(stalls)},
     {"varve_slowdowns_total", COUNTER, "Commit groups held up in proportion to compaction debt.",
      STAT(slowdowns)},
+    {"varve_get_runs_total", COUNTER, "Runs whose filters or tables gets asked.", STAT(get_runs)},
+    {"varve_get_blocks_total", COUNTER, "Data blocks that gets searched, cached or not.",
+     STAT(get_blocks)},
+    {"varve_live_bytes_estimate", GAUGE, "Bytes of tables that are taken to be live.",
+     STAT(live_bytes_estimate)},
     {"varve_bloom_checks_total", COUNTER, "Filters asked.", STAT(bloom_checks)},
     {"varve_bloom_useful_total", COUNTER, "Filters that saved a table read.", STAT(bloom_useful)},
     {"varve_bloom_false_positives_total", COUNTER,
@@ -150,6 +152,80 @@ static void add_levels(struct text *text, const struct varve_stats *stats)
             add_uint(text, fields[i].name, labels, value);
         }
     }
+}
+
+static void add_stall(struct text *text, const struct varve_stats *stats)
+{
+    char labels[64];
+    begin_metric(text, "varve_writes_held", GAUGE, "1 for how writes are held up now.");
+    for (int stall = VARVE_STALL_NONE; stall <= VARVE_STALL_STOPPED; stall++) {
+        snprintf(labels, sizeof labels, "{state=\"%s\"}",
+                 metrics_stall_name((enum varve_stall)stall));
+        add_uint(text, "varve_writes_held", labels, stats->stall == (enum varve_stall)stall);
+    }
+    begin_metric(text, "varve_writes_held_by", GAUGE, "1 for what holds writes up now.");
+    for (int cause = VARVE_STALL_BY_LEVEL0; cause <= VARVE_STALL_BY_TIERS; cause++) {
+        snprintf(labels, sizeof labels, "{cause=\"%s\"}",
+                 metrics_stall_cause_name((enum varve_stall_cause)cause));
+        add_uint(text, "varve_writes_held_by", labels,
+                 stats->stall_cause == (enum varve_stall_cause)cause);
+    }
+}
+
+/* Merges by output level and reason; only what has happened. */
+static void add_merged(struct text *text, const struct varve_stats *stats)
+{
+    static const struct {
+        const char *name, *help;
+        size_t offset;
+        bool is_us;
+    } fields[] = {
+        {"varve_compactions_total", "Merges, by output level and reason.",
+         offsetof(struct varve_compaction_stats, count), false},
+        {"varve_compaction_read_bytes_total", "Bytes read by merges, by output level and reason.",
+         offsetof(struct varve_compaction_stats, bytes_read), false},
+        {"varve_compaction_written_bytes_total",
+         "Bytes written by merges, by output level and reason.",
+         offsetof(struct varve_compaction_stats, bytes_written), false},
+        {"varve_compaction_seconds_total", "Time of merges, by output level and reason.",
+         offsetof(struct varve_compaction_stats, us), true},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        begin_metric(text, fields[i].name, COUNTER, fields[i].help);
+        for (unsigned level = 0; level < VARVE_LEVELS_MAX; level++)
+            for (size_t reason = 0; reason < VARVE_COMPACTION_REASONS; reason++) {
+                const struct varve_compaction_stats *merged = &stats->merged[level][reason];
+                char labels[64];
+                uint64_t value = 0;
+                if (merged->count == 0)
+                    continue;
+                snprintf(labels, sizeof labels, "{level=\"%u\",reason=\"%s\"}", level,
+                         varve_compaction_reason_name(reason));
+                memcpy(&value, (const char *)merged + fields[i].offset, sizeof value);
+                if (fields[i].is_us)
+                    add_number(text, fields[i].name, labels, (double)value / 1e6);
+                else
+                    add_uint(text, fields[i].name, labels, value);
+            }
+    }
+}
+
+static void add_amplification(struct text *text, const struct varve_amplification *amplification)
+{
+    add_real(text, "varve_write_amplification_ratio", GAUGE,
+             "Bytes that flushes and merges wrote, for each that came in.", amplification->write);
+    add_real(text, "varve_write_amplification_with_log_ratio", GAUGE,
+             "Bytes that the log, flushes and merges wrote, for each that came in.",
+             amplification->write_with_log);
+    add_real(text, "varve_read_amplification_runs_ratio", GAUGE, "Runs that a get asked.",
+             amplification->runs_per_get);
+    add_real(text, "varve_read_amplification_blocks_ratio", GAUGE,
+             "Data blocks that a get searched.", amplification->blocks_per_get);
+    add_real(text, "varve_space_amplification_ratio", GAUGE,
+             "Bytes of tables, for each that is taken to be live.", amplification->space);
+    add_real(text, "varve_bloom_false_positive_ratio", GAUGE,
+             "Filters that let through, of those asked for keys that were not there.",
+             amplification->false_positives);
 }
 
 /* Histograms. */
@@ -355,6 +431,9 @@ enum varve_status metrics_write_text(const struct metrics *metrics, struct buf *
         add_real(&text, "varve_recovery_seconds", GAUGE, "Time that the last open took.",
                  (double)metrics->stats.recovery_us / 1e6);
         add_levels(&text, &metrics->stats);
+        add_stall(&text, &metrics->stats);
+        add_merged(&text, &metrics->stats);
+        add_amplification(&text, &metrics->stats.amplification);
         add_store_latency(&text, metrics);
     }
     add_process(&text, metrics);

@@ -170,6 +170,36 @@ START_TEST(scripts_of_plans)
 }
 END_TEST
 
+/* Under the policy above: level 0 from 6 runs on, tiers from 24,000 bytes above 35 % of the last
+ * level on, to twice that. */
+static const struct {
+    int style;
+    const char *version;
+    unsigned level0, tiers;
+} debts[] = {
+    {TIERED, "", 0, 0},
+    {TIERED, "0/6/6:a-k 0/5/5:a-k 0/4/4:a-k 0/3/3:a-k 0/2/2:a-k 0/1/1:a-k", 0, 0},
+    {TIERED, "0/7/7:a-k 0/6/6:a-k 0/5/5:a-k 0/4/4:a-k 0/3/3:a-k 0/2/2:a-k 0/1/1:a-k", 25, 0},
+    {TIERED, "1/3/3:a-k*24", 0, 0},
+    {TIERED, "1/3/3:a-k*18 2/2/2:a-k*18", 0, 50},
+    {TIERED, "1/3/3:a-k*59 3/1/1:a-k*100", 0, 0},
+    {TIERED, "1/3/3:a-k*60 2/2/2:a-k*17 3/1/1:a-k*100", 0, 30},
+    {TIERED, "1/3/3:a-k*900 3/1/1:a-k*100", 0, 100},
+    {LEVELED, "1/3/3:a-k*900 3/1/1:a-k*100", 0, 0},
+};
+
+START_TEST(debts_of_versions)
+{
+    struct compaction_policy policy =
+        policy_make((enum varve_compaction)debts[_i].style, COMPACTION_DUE);
+    struct version *version = version_parse(debts[_i].version);
+    struct compaction_debt debt = compaction_debt_of(version, &policy, 10);
+    ck_assert_msg(debt.level0_percent == debts[_i].level0 && debt.tiers_percent == debts[_i].tiers,
+                  "%s: %u and %u", debts[_i].version, debt.level0_percent, debt.tiers_percent);
+    version_unref(version);
+}
+END_TEST
+
 /* The tree in miniature. */
 #define LETTERS 20u
 #define TABLES_MAX 20000u
@@ -401,6 +431,7 @@ int main(void)
     TCase *plans = tcase_create("plans");
     tcase_set_timeout(plans, 0);
     tcase_add_loop_test(plans, scripts_of_plans, 0, sizeof scripts / sizeof scripts[0]);
+    tcase_add_loop_test(plans, debts_of_versions, 0, sizeof debts / sizeof debts[0]);
     tcase_add_loop_test(plans, trees_in_miniature, 0, 2);
     suite_add_tcase(suite, plans);
     return run_suite(suite);

@@ -32,6 +32,31 @@ class Service(Case):
             self.assertIn(member, document)
         self.assertIsInstance(document["levels"], list)
 
+    def test_stats_of_merging(self):
+        for _ in range(2):
+            self.put(self.key(), b"v")
+            self.assertEqual(self.request("POST", "/admin/compact?wait=true").status, 200)
+        document = self.request("GET", "/stats").json()
+        merged = document["compaction"]["merged"]
+        self.assertEqual(sum(one["count"] for one in merged),
+                         document["compaction"]["compactions"])
+        self.assertEqual(sum(one["bytes_written"] for one in merged),
+                         document["compaction"]["bytes_written"])
+        self.assertIn("asked", {one["reason"] for one in merged})
+        for member in ("write", "write_with_wal", "runs_per_get", "blocks_per_get", "space"):
+            self.assertGreaterEqual(document["amplification"][member], 0)
+        self.assertGreater(document["amplification"]["write"], 0)
+        self.assertGreater(document["amplification"]["live_bytes_estimate"], 0)
+        self.assertIn("false_positive_rate", document["bloom"])
+        self.assertEqual(document["stalls"]["state"], "none")
+        self.assertEqual(document["stalls"]["cause"], "nothing")
+        text = self.request("GET", "/metrics").body.decode()
+        for one in merged:
+            self.assertIn('varve_compactions_total{level="%d",reason="%s"} ' %
+                          (one["level"], one["reason"]), text)
+        self.assertIn('varve_writes_held{state="none"} 1\n', text)
+        self.assertIn('varve_writes_held_by{cause="tiers"} 0\n', text)
+
     def test_stats_as_prometheus(self):
         for target, headers in (("/stats?format=prometheus", ()),
                                 ("/stats", [("Accept", "text/plain")])):
