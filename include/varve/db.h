@@ -235,8 +235,9 @@ struct varve_stats {
 
     struct varve_amplification amplification;
 
-    /* of the last open */
-    uint64_t recovery_us, recovery_frames, recovery_entries, recovery_segments;
+    /* of the last open; the whole of it, and of that: reading the log, writing it to tables */
+    uint64_t recovery_us, recovery_replay_us, recovery_rewrite_us;
+    uint64_t recovery_frames, recovery_entries, recovery_segments;
     uint64_t recovery_cut_frames; /* valid frames that a cut tail dropped */
     uint64_t recovery_cut_bytes;
 };

@@ -44,7 +44,10 @@ struct db_counters {
 
 /* What recovery found; written before the store is handed out. */
 struct db_recovery_stats {
-    uint64_t us, frames, entries, segments, cut_frames, cut_bytes;
+    uint64_t us;         /* the whole open, but for locking the directory */
+    uint64_t replay_us;  /* reading the log into memtables */
+    uint64_t rewrite_us; /* writing these to tables */
+    uint64_t frames, entries, segments, cut_frames, cut_bytes;
 };
 
 struct varve_db {

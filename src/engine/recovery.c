@@ -11,6 +11,7 @@
 #include "engine/db.h"
 #include "engine/recovery_replay.h"
 #include "engine/recovery_scan.h"
+#include "engine/recovery_tables.h"
 
 /* Commits that were acknowledged without a sync may be lost in a power cut, and somebody may have
  * seen their revisions; after an unclean end so many are left out, so that no revision is given
@@ -147,28 +148,6 @@ static enum varve_status manifest_load(struct recovery *recovery)
     return VARVE_OK;
 }
 
-/* Every table is there and is the one that the manifest means. */
-static enum varve_status tables_check(struct recovery *recovery)
-{
-    struct varve_db *db = recovery->db;
-    const struct version *version = state_of(recovery)->version;
-
-    for (size_t l = 0; l < VARVE_LEVELS_MAX; l++) {
-        for (size_t r = 0; r < version->levels[l].run_count; r++) {
-            const struct run *run = &version->levels[l].runs[r];
-            for (size_t t = 0; t < run->table_count; t++) {
-                struct table_handle *handle = NULL;
-                enum varve_status status =
-                    table_cache_acquire(db->tables, run->tables[t], &handle, recovery->error);
-                if (status != VARVE_OK)
-                    return status;
-                table_cache_release(db->tables, handle);
-            }
-        }
-    }
-    return VARVE_OK;
-}
-
 /* No segment is missing, none holds frames that the manifest does not know of. */
 static enum varve_status segments_check(struct recovery *recovery)
 {
@@ -213,6 +192,7 @@ static enum varve_status log_replay(struct recovery *recovery)
     struct varve_db *db = recovery->db;
     struct manifest_state *state = state_of(recovery);
     struct recovery_replay replay = {.db = db, .error = recovery->error, .tables = &recovery->edit};
+    uint64_t began_us = env_mono_us(db->env);
     enum varve_status status = VARVE_OK;
 
     for (uint64_t id = recovery->first_segment; status == VARVE_OK && id <= recovery->last_segment;
@@ -220,6 +200,7 @@ static enum varve_status log_replay(struct recovery *recovery)
         status = recovery_replay_segment(&replay, id, manifest_state_sealed_length(state, id));
     if (status == VARVE_OK)
         status = recovery_replay_flush(&replay);
+    db->recovery.replay_us = env_mono_us(db->env) - began_us - db->recovery.rewrite_us;
     memtable_unref(replay.memtable);
     if (replay.last_sequence > state->last_sequence)
         state->last_sequence = replay.last_sequence;
@@ -351,7 +332,8 @@ enum varve_status recovery_run(struct varve_db *db, struct varve_error *ret_erro
         if (status == VARVE_OK)
             status = manifest_load(&recovery);
         if (status == VARVE_OK)
-            status = tables_check(&recovery);
+            status =
+                recovery_check_tables(db->env, db->dir, state_of(&recovery)->version, ret_error);
         if (status == VARVE_OK)
             status = segments_check(&recovery);
     } else {
@@ -367,10 +349,13 @@ enum varve_status recovery_run(struct varve_db *db, struct varve_error *ret_erro
         clean_up(&recovery);
         db->recovery.us = env_mono_us(db->env) - began_us;
         log_write(&db->log, VARVE_LOG_INFO,
-                  "opened %s: %llu entries of %llu log segments replayed in %llu ms", db->dir,
+                  "opened %s in %llu ms: %llu entries of %llu log segments replayed in %llu ms, "
+                  "written to tables in %llu ms",
+                  db->dir, (unsigned long long)db->recovery.us / 1000,
                   (unsigned long long)db->recovery.entries,
                   (unsigned long long)db->recovery.segments,
-                  (unsigned long long)db->recovery.us / 1000);
+                  (unsigned long long)db->recovery.replay_us / 1000,
+                  (unsigned long long)db->recovery.rewrite_us / 1000);
     }
     manifest_edit_deinit(&recovery.edit);
     recovery_scan_deinit(&recovery.scan);

@@ -19,12 +19,14 @@ enum varve_status recovery_replay_flush(struct recovery_replay *replay)
         return VARVE_OK;
     /* Nobody reads yet: only the newest entry of a key can be asked for. */
     const struct snapshots_keep all = {.sequence = UINT64_MAX, .time_ms = db_store_time_ms(db)};
+    uint64_t began_us = env_mono_us(db->env);
     enum varve_status status = VARVE_OK;
     if (memtable_entries(replay->memtable) > 0)
         status = flush_write_table(db, replay->memtable, all, manifest_new_run_id(&db->manifest),
                                    replay->tables);
     memtable_unref(replay->memtable);
     replay->memtable = NULL;
+    db->recovery.rewrite_us += env_mono_us(db->env) - began_us;
     if (status != VARVE_OK)
         return error_set(replay->error, status, db->dir, STATUS_NO_OFFSET,
                          "writing the log's content to a table failed: %s",

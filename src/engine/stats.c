@@ -227,6 +227,8 @@ void varve_stats_read(struct varve_db *db, struct varve_stats *ret_stats)
     stats.compactions_running = db->background.mu.compaction_running;
     mutex_unlock(&db->background.mu.lock);
     stats.recovery_us = db->recovery.us;
+    stats.recovery_replay_us = db->recovery.replay_us;
+    stats.recovery_rewrite_us = db->recovery.rewrite_us;
     stats.recovery_frames = db->recovery.frames;
     stats.recovery_entries = db->recovery.entries;
     stats.recovery_segments = db->recovery.segments;

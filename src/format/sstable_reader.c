@@ -127,36 +127,36 @@ static enum varve_status part_read(const struct sstable_reader *reader, struct b
     return VARVE_OK;
 }
 
-static enum varve_status footer_read(struct sstable_reader *reader,
-                                     struct sstable_footer *ret_footer,
-                                     struct varve_error *ret_error)
+enum varve_status sstable_footer_read(struct env_file *file, const char *path, uint64_t file_id,
+                                      uint64_t file_bytes, struct sstable_footer *ret_footer,
+                                      struct varve_error *ret_error)
 {
     uint64_t size = 0;
-    enum varve_status status = env_file_size(reader->file, &size);
+    enum varve_status status = env_file_size(file, &size);
     if (status != VARVE_OK)
-        return error_set(ret_error, status, reader->path, STATUS_NO_OFFSET,
+        return error_set(ret_error, status, path, STATUS_NO_OFFSET,
                          "the table's size cannot be read");
-    if (size != reader->file_bytes || size < SSTABLE_FOOTER_BYTES)
-        return error_set(ret_error, VARVE_CORRUPT, reader->path, size,
+    if (size != file_bytes || size < SSTABLE_FOOTER_BYTES)
+        return error_set(ret_error, VARVE_CORRUPT, path, size,
                          "the table has %llu bytes in place of %llu", (unsigned long long)size,
-                         (unsigned long long)reader->file_bytes);
+                         (unsigned long long)file_bytes);
     const uint64_t offset = size - SSTABLE_FOOTER_BYTES;
     uint8_t bytes[SSTABLE_FOOTER_BYTES] = {0};
     size_t got = 0;
-    status = env_file_read(reader->file, offset, bytes, sizeof bytes, &got);
+    status = env_file_read(file, offset, bytes, sizeof bytes, &got);
     if (status != VARVE_OK)
-        return error_set(ret_error, status, reader->path, offset,
-                         "the table's footer cannot be read");
-    status = got == sizeof bytes ? sstable_footer_decode(bytes, size, ret_footer)
+        return error_set(ret_error, status, path, offset, "the table's footer cannot be read");
+    struct sstable_footer footer = {0};
+    status = got == sizeof bytes ? sstable_footer_decode(bytes, size, &footer)
                                  : status_raise(VARVE_CORRUPT);
     if (status != VARVE_OK)
-        return error_set(ret_error, status, reader->path, offset, "the table's footer: %s",
+        return error_set(ret_error, status, path, offset, "the table's footer: %s",
                          varve_status_text(status));
-    if (ret_footer->file_id != reader->file_id)
-        return error_set(ret_error, VARVE_CORRUPT, reader->path, offset,
+    if (footer.file_id != file_id)
+        return error_set(ret_error, VARVE_CORRUPT, path, offset,
                          "table %llu stands in the file of table %llu",
-                         (unsigned long long)ret_footer->file_id,
-                         (unsigned long long)reader->file_id);
+                         (unsigned long long)footer.file_id, (unsigned long long)file_id);
+    *ret_footer = footer;
     return VARVE_OK;
 }
 
@@ -207,7 +207,8 @@ static enum varve_status part_failed(const struct sstable_reader *reader, enum v
 static enum varve_status parts_read(struct sstable_reader *reader, struct varve_error *ret_error)
 {
     struct sstable_footer footer = {0};
-    enum varve_status status = footer_read(reader, &footer, ret_error);
+    enum varve_status status = sstable_footer_read(reader->file, reader->path, reader->file_id,
+                                                   reader->file_bytes, &footer, ret_error);
     if (status != VARVE_OK)
         return status;
     reader->data_end = footer.filter.offset;

@@ -36,6 +36,13 @@ MUST_CHECK enum varve_status sstable_reader_open(struct env *env, const char *pa
                                                  struct varve_error *ret_error);
 void sstable_reader_free(struct sstable_reader *reader); /* takes NULL */
 
+/* The first step of it: one small read tells whether the file is that table and whole in length.
+ * `path` is for the error. As sstable_reader_open. */
+MUST_CHECK enum varve_status sstable_footer_read(struct env_file *file, const char *path,
+                                                 uint64_t file_id, uint64_t file_bytes,
+                                                 struct sstable_footer *ret_footer,
+                                                 struct varve_error *ret_error);
+
 const struct sstable_properties *sstable_reader_properties(const struct sstable_reader *reader);
 uint64_t sstable_reader_file_id(const struct sstable_reader *reader);
 const char *sstable_reader_path(const struct sstable_reader *reader);

@@ -50,6 +50,8 @@ struct env_file_ops {
      * read. */
     enum varve_status (*read_cached)(struct env_file *file, uint64_t offset, void *data,
                                      size_t size, size_t *ret_size);
+    /* An advice, which never waits: this will be read soon. NULL: of no use here. */
+    void (*will_read)(struct env_file *file, uint64_t offset, uint64_t size);
     /* Writes all, extending the file as needed. On failure any part may have been written. */
     enum varve_status (*write)(struct env_file *file, uint64_t offset, struct varve_slice data);
     /* Data, and the metadata needed to read it back (fdatasync). Never repeat a failed one. */
@@ -165,6 +167,11 @@ ENV_CALL env_file_read_cached(struct env_file *file, uint64_t offset, void *data
     if (file->ops->read_cached == NULL)
         return file->ops->read(file, offset, data, size, ret_size);
     return file->ops->read_cached(file, offset, data, size, ret_size);
+}
+static inline void env_file_will_read(struct env_file *file, uint64_t offset, uint64_t size)
+{
+    if (file->ops->will_read != NULL)
+        file->ops->will_read(file, offset, size);
 }
 ENV_CALL env_file_write(struct env_file *file, uint64_t offset, struct varve_slice data)
 {

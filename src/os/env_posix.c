@@ -110,6 +110,12 @@ static enum varve_status file_read_cached(struct env_file *file, uint64_t offset
     return VARVE_OK;
 }
 
+/* The kernel fetches it beside us, whatever was advised for the file as a whole. */
+static void file_will_read(struct env_file *file, uint64_t offset, uint64_t size)
+{
+    posix_fadvise(posix_file(file)->fd, (off_t)offset, (off_t)size, POSIX_FADV_WILLNEED);
+}
+
 static enum varve_status file_write(struct env_file *file, uint64_t offset, struct varve_slice data)
 {
     size_t done = 0;
@@ -164,6 +170,7 @@ static enum varve_status file_close(struct env_file *file)
 static const struct env_file_ops posix_file_ops = {
     .read = file_read,
     .read_cached = file_read_cached,
+    .will_read = file_will_read,
     .write = file_write,
     .sync = file_sync,
     .size = file_size,

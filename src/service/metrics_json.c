@@ -251,6 +251,8 @@ static void write_store(struct json_writer *w, const struct varve_stats *stats)
     json_write_object_end(w);
     begin_group(w, "recovery");
     write_uint(w, "duration_us", stats->recovery_us);
+    write_uint(w, "replay_us", stats->recovery_replay_us);
+    write_uint(w, "rewrite_us", stats->recovery_rewrite_us);
     write_uint(w, "segments", stats->recovery_segments);
     write_uint(w, "frames", stats->recovery_frames);
     write_uint(w, "entries", stats->recovery_entries);

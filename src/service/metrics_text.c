@@ -430,6 +430,12 @@ enum varve_status metrics_write_text(const struct metrics *metrics, struct buf *
                  (double)metrics->stats.debt_percent / 100);
         add_real(&text, "varve_recovery_seconds", GAUGE, "Time that the last open took.",
                  (double)metrics->stats.recovery_us / 1e6);
+        add_real(&text, "varve_recovery_replay_seconds", GAUGE,
+                 "Of that, reading the log into memory.",
+                 (double)metrics->stats.recovery_replay_us / 1e6);
+        add_real(&text, "varve_recovery_rewrite_seconds", GAUGE,
+                 "Of that, writing the log's content to tables.",
+                 (double)metrics->stats.recovery_rewrite_us / 1e6);
         add_levels(&text, &metrics->stats);
         add_stall(&text, &metrics->stats);
         add_merged(&text, &metrics->stats);

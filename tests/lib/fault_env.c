@@ -116,6 +116,11 @@ static enum varve_status file_read_cached(struct env_file *file, uint64_t offset
                               : env_file_read_cached(self->base, offset, data, size, ret_size);
 }
 
+static void file_will_read(struct env_file *file, uint64_t offset, uint64_t size)
+{
+    env_file_will_read(file_of(file)->base, offset, size);
+}
+
 static enum varve_status file_write(struct env_file *file, uint64_t offset, struct varve_slice data)
 {
     struct fault_file *self = file_of(file);
@@ -166,6 +171,7 @@ static enum varve_status file_close(struct env_file *file)
 static const struct env_file_ops fault_file_ops = {
     .read = file_read,
     .read_cached = file_read_cached,
+    .will_read = file_will_read,
     .write = file_write,
     .sync = file_sync,
     .size = file_size,
