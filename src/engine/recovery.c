@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "engine/db.h"
+#include "engine/manifest_fold.h"
 #include "engine/recovery_replay.h"
 #include "engine/recovery_scan.h"
 #include "engine/recovery_tables.h"
@@ -25,6 +26,7 @@ struct recovery {
     uint64_t manifest_id; /* 0: a new store */
     uint64_t cut_offset;  /* of the manifest's bad tail; UINT64_MAX: none */
     bool was_clean;
+    struct manifest_fold fold;
     struct manifest_edit edit;            /* tables of the log's content, and the new segment */
     uint64_t first_segment, last_segment; /* to be replayed; last_segment 0: none */
 };
@@ -105,17 +107,10 @@ static enum varve_status current_read(struct recovery *recovery)
 static enum varve_status edit_replay(void *context, const struct manifest_edit *edit)
 {
     struct recovery *recovery = context;
-    struct manifest *manifest = &recovery->db->manifest;
-    struct version *version = NULL;
-
-    enum varve_status status = manifest_state_prepare(&manifest->mu.state, edit, manifest->owner,
-                                                      &version, recovery->error);
-    if (status != VARVE_OK)
-        return status;
-    manifest_state_apply(&manifest->mu.state, edit, version);
     if (edit->has_next_file_id)
-        atomic_store_explicit(&manifest->next_file_id, edit->next_file_id, memory_order_relaxed);
-    return VARVE_OK;
+        atomic_store_explicit(&recovery->db->manifest.next_file_id, edit->next_file_id,
+                              memory_order_relaxed);
+    return manifest_fold_edit(&recovery->fold, edit);
 }
 
 static enum varve_status manifest_load(struct recovery *recovery)
@@ -124,10 +119,14 @@ static enum varve_status manifest_load(struct recovery *recovery)
     char path[FILENAME_BYTES_MAX];
     bool valid_follows = false;
 
+    recovery->fold =
+        (struct manifest_fold){.state = state_of(recovery), .owner = db->manifest.owner};
     enum varve_status status = filename_path(path, db->dir, FILE_MANIFEST, recovery->manifest_id);
     if (status == VARVE_OK)
         status = manifest_read(db->env, path, recovery->manifest_id, edit_replay, recovery,
                                &recovery->cut_offset, &valid_follows, recovery->error);
+    if (status == VARVE_OK)
+        status = manifest_fold_end(&recovery->fold, recovery->error);
     if (status == VARVE_NOT_FOUND)
         return error_set(recovery->error, VARVE_CORRUPT, path, STATUS_NO_OFFSET,
                          "the manifest that CURRENT names is missing");
@@ -357,6 +356,7 @@ enum varve_status recovery_run(struct varve_db *db, struct varve_error *ret_erro
                   (unsigned long long)db->recovery.replay_us / 1000,
                   (unsigned long long)db->recovery.rewrite_us / 1000);
     }
+    manifest_fold_deinit(&recovery.fold);
     manifest_edit_deinit(&recovery.edit);
     recovery_scan_deinit(&recovery.scan);
     return status;

@@ -32,7 +32,7 @@ static enum varve_status round_add(struct round *round, const struct table *tabl
     if (status != VARVE_OK)
         return error_set(round->error, status, round->dir, STATUS_NO_OFFSET,
                          "the path is too long");
-    status = env_open(round->env, path, ENV_OPEN_READ | ENV_OPEN_RANDOM, &file);
+    status = env_open(round->env, path, ENV_OPEN_READ, &file);
     if (status == VARVE_NOT_FOUND)
         return error_set(round->error, VARVE_CORRUPT, path, STATUS_NO_OFFSET,
                          "the manifest names this table, but it is missing");

@@ -4,7 +4,7 @@
  */
 #include "engine/verify.h"
 
-#include "engine/manifest.h"
+#include "engine/manifest_fold.h"
 #include "engine/recovery_scan.h"
 #include "engine/table_verify.h"
 #include "format/batch_codec.h"
@@ -119,24 +119,24 @@ static enum varve_status current_check(struct verify *verify, struct varve_error
 
 static enum varve_status edit_take(void *context, const struct manifest_edit *edit)
 {
-    struct verify *verify = context;
-    struct version *version = NULL;
-    enum varve_status status = manifest_state_prepare(&verify->state, edit, NULL, &version, NULL);
-    if (status == VARVE_OK)
-        manifest_state_apply(&verify->state, edit, version);
-    return status;
+    struct manifest_fold *fold = context;
+    return manifest_fold_edit(fold, edit);
 }
 
 static enum varve_status manifest_check(struct verify *verify, struct varve_error *what)
 {
     char path[FILENAME_BYTES_MAX];
+    struct manifest_fold fold = {.state = &verify->state};
     uint64_t bad_offset = 0;
     bool valid_follows = false;
 
     enum varve_status status = filename_path(path, verify->dir, FILE_MANIFEST, verify->manifest_id);
     if (status == VARVE_OK)
-        status = manifest_read(verify->env, path, verify->manifest_id, edit_take, verify,
+        status = manifest_read(verify->env, path, verify->manifest_id, edit_take, &fold,
                                &bad_offset, &valid_follows, what);
+    if (status == VARVE_OK)
+        status = manifest_fold_end(&fold, what);
+    manifest_fold_deinit(&fold);
     if (status == VARVE_NOT_FOUND)
         return error_set(what, VARVE_CORRUPT, path, STATUS_NO_OFFSET,
                          "the manifest that CURRENT names is missing");

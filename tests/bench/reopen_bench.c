@@ -5,7 +5,8 @@
  * reopen_bench --db DIRECTORY --mib N [--value-bytes V] --log
  * reopen_bench --db DIRECTORY [--mib N] --open
  *
- * --load writes N MiB of values in key order, without compression, and closes the store. --log
+ * --load writes N MiB of values in key order, without compression, in tables of T MiB, and closes
+ * the store. --log
  * writes N MiB of log in random key order, unsynced, into a memtable that holds all of it, and then
  * dies by SIGKILL. --open opens the store with memtables of N MiB, prints what that took, and
  * closes it. Values are V bytes that do not compress.
@@ -94,7 +95,8 @@ static int load(struct bench *bench)
     static uint8_t room[VALUE_BYTES_MAX + sizeof(uint64_t)];
     char key[KEY_BYTES + 1];
     struct varve_batch *batch = NULL;
-    bool well = store_open(bench, 64) && succeeded(varve_batch_new(&batch), "making a batch");
+    bool well =
+        store_open(bench, bench->table_mib) && succeeded(varve_batch_new(&batch), "making a batch");
     size_t gathered = 0;
     for (uint64_t i = 0; well && i < bench->mib * MIB / bench->value_bytes; i++) {
         well = succeeded(varve_batch_put(batch, key_make(i, key), value_make(bench, room)), "put");
