@@ -17,20 +17,21 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 
 # Debian's own programs, whatever else the machine has in its path or sets for its compiler.
-PATH=$PWD/build-tools:/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+PATH=$PWD/build-tools:$PWD/build-tools/npm/node_modules/.bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 CK_FORK=no
 LC_ALL=C.UTF-8
 export PATH CK_FORK LC_ALL
 unset CC CFLAGS CPPFLAGS LDFLAGS DESTDIR PKG_CONFIG_PATH PKG_CONFIG_LIBDIR LD_LIBRARY_PATH
 
-parts="lint gcc clang asan tsan install readme systemd"
+parts="lint gcc clang asan tsan api install readme systemd"
 budget_of() {
     case $1 in
     lint) echo 15 ;;
-    gcc) echo 140 ;;
+    gcc) echo 130 ;;
     clang) echo 35 ;;
-    asan) echo 215 ;;
-    tsan) echo 145 ;;
+    asan) echo 195 ;;
+    tsan) echo 130 ;;
+    api) echo 45 ;;
     install) echo 10 ;;
     readme) echo 30 ;;
     systemd) echo 10 ;;
@@ -40,19 +41,40 @@ quick_s=600 # the sum of the above
 long_s=$((24 * 3600))
 
 . config/packages.sh
+<<<<<<< HEAD
 test_packages="check clang clang-format python3 curl openssl systemd libleveldb-dev librocksdb-dev"
+=======
+test_packages="check clang clang-format python3 python3-jsonschema curl systemd"
+>>>>>>> 3f99578 (tests: judge api/ by spectral, redocly and newman; api: tell every status and code)
 
-# promtool comes in the package of a server that would be started on installation: take only the
-# program from it.
-install_promtool() {
-    command -v promtool >/dev/null && return 0
-    echo "Fetching promtool"
+# The package would start the server on installation: take only the programs from it.
+install_prometheus() {
+    command -v prometheus >/dev/null && command -v promtool >/dev/null && return 0
+    echo "Fetching prometheus"
     mkdir -p build-tools/package && (
         cd build-tools/package &&
             apt-get -qq -o APT::Sandbox::User=root download prometheus </dev/null &&
-            dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - ./usr/bin/promtool &&
-            mv usr/bin/promtool ..
+            dpkg-deb --fsys-tarfile prometheus_*.deb |
+            tar -xf - ./usr/bin/prometheus ./usr/bin/promtool &&
+            mv usr/bin/prometheus usr/bin/promtool ..
     ) && rm -r build-tools/package
+}
+
+has_node() {
+    command -v npm >/dev/null &&
+        node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null
+}
+
+# Exactly what the lock file names. It is copied last, so that it stands for a whole installation.
+install_node_tools() {
+    cmp -s tests/api/package-lock.json build-tools/npm/installed-lock.json && return 0
+    has_node || install_packages nodejs npm || return 1
+    echo "Installing what tests/api/package-lock.json names"
+    mkdir -p build-tools/npm &&
+        cp tests/api/package.json tests/api/package-lock.json build-tools/npm &&
+        npm ci --prefix build-tools/npm --ignore-scripts --no-audit --no-fund --loglevel=error \
+            </dev/null &&
+        cp tests/api/package-lock.json build-tools/npm/installed-lock.json
 }
 
 # One test that is a command. What it says goes to a file, and into the log if it fails; if the time
@@ -113,7 +135,7 @@ part_lint() {
 
 part_gcc() {
     step gcc-build build build-gcc gcc -Dbuildtype=release -Dwerror=true &&
-        run_tests gcc build-gcc
+        run_tests gcc build-gcc --no-suite api
 }
 
 part_clang() {
@@ -136,7 +158,7 @@ part_asan() {
     make_small
     step asan-build build build-asan gcc -Dbuildtype=debugoptimized -Dwerror=false \
         -Db_sanitize=address,undefined &&
-        run_tests asan build-asan --no-suite seeded --timeout-multiplier 4
+        run_tests asan build-asan --no-suite seeded --no-suite api --timeout-multiplier 4
 }
 
 # The sanitizer's memory layout needs addresses that are not randomised too far.
@@ -150,6 +172,19 @@ part_tsan() {
     step tsan-build build build-tsan gcc -Dbuildtype=debugoptimized -Dwerror=false \
         -Db_sanitize=thread &&
         run_tests tsan build-tsan --suite concurrent --timeout-multiplier 4
+}
+
+# Here the tests must not pass over a program that is missing.
+part_api() {
+    step api-build build build-gcc gcc -Dbuildtype=release -Dwerror=true &&
+        step api-tools find_programs node spectral redocly newman prometheus promtool &&
+        run_tests api build-gcc --suite api
+}
+
+find_programs() {
+    for program; do
+        command -v "$program" || return 1
+    done
 }
 
 part_install() {
@@ -291,7 +326,8 @@ export VARVE_SEED
 # What cannot be installed shows as the failure of the parts that need it.
 # shellcheck disable=SC2086 # lists of names
 install_packages $build_packages $test_packages
-install_promtool
+install_prometheus
+install_node_tools
 
 job=
 trap 'test -z "$job" || kill "$job"; exit 130' INT TERM HUP
