@@ -32,9 +32,13 @@ enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 struct service_config {
     char listen[CONFIG_TEXT_BYTES]; /* address:port, [address]:port */
     char data_dir[CONFIG_TEXT_BYTES];
-    char token_file[CONFIG_TEXT_BYTES]; /* empty: none */
-    bool insecure;                      /* listen on other than a loopback address */
-    size_t http_threads;                /* 0: a thread a core */
+    /* empty: none */
+    char tls_cert_file[CONFIG_TEXT_BYTES];
+    char tls_key_file[CONFIG_TEXT_BYTES];
+    char token_file[CONFIG_TEXT_BYTES];
+
+    bool insecure;       /* listen on any address, with or without the above */
+    size_t http_threads; /* 0: a thread a core */
     enum varve_log_level log_level;
     enum config_log_format log_format;
 
@@ -55,6 +59,12 @@ struct service_config {
     char listen_host[CONFIG_TEXT_BYTES]; /* without brackets */
     uint16_t listen_port;
 };
+
+/* Whether other machines may be let in: by TLS and tokens, or because somebody insists. */
+static inline bool config_allows_others(const struct service_config *config)
+{
+    return config->insecure || (config->tls_cert_file[0] != '\0' && config->token_file[0] != '\0');
+}
 
 /* Sets every setting to its default. */
 void config_init(struct service_config *config);

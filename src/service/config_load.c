@@ -264,12 +264,14 @@ static bool is_loopback(const char *host)
 static enum varve_status check_together(const struct service_config *config,
                                         struct varve_error *ret_error)
 {
-    if (!config->insecure && !is_loopback(config->listen_host))
-        return error_set(
-            ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
-            "listen: %s is not a loopback address, and whoever reaches it can read and "
-            "write all; set insecure to allow that",
-            config->listen_host);
+    if ((config->tls_cert_file[0] != '\0') != (config->tls_key_file[0] != '\0'))
+        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                         "tls_cert_file and tls_key_file: there is only one of them");
+    if (!config_allows_others(config) && !is_loopback(config->listen_host))
+        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                         "listen: %s is not a loopback address; that takes a token_file and TLS "
+                         "(tls_cert_file, tls_key_file), or insecure to do without",
+                         config->listen_host);
     if (config->bodies_in_flight_bytes < config->max_body_bytes)
         return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
                          "bodies_in_flight_bytes: it is less than max_body_bytes");

@@ -31,7 +31,11 @@ enum config_kind {
     X(ADDRESS, listen, listen, "127.0.0.1:7070", 0, 0, NULL,                                       \
       "address:port to serve on; [address]:port for IPv6")                                         \
     X(BOOL, insecure, insecure, "false", 0, 0, NULL,                                               \
-      "allow an address that other machines reach: there is no access control")                    \
+      "allow an address that other machines reach without both TLS and a token file")              \
+    X(OPTIONAL_TEXT, tls_cert_file, tls_cert_file, "none", 0, 0, NULL,                             \
+      "certificate of the server and its chain, in PEM; none: no TLS")                             \
+    X(OPTIONAL_TEXT, tls_key_file, tls_key_file, "none", 0, 0, NULL,                               \
+      "key of the certificate, in PEM")                                                            \
     X(OPTIONAL_TEXT, token_file, token_file, "none", 0, 0, NULL,                                   \
       "tokens that clients must show, and what each may do; none: all is open")                    \
     X(TEXT, data_dir, data_dir, "data", 0, 0, NULL, "directory of the store; made if missing")     \

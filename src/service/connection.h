@@ -11,6 +11,8 @@
 
 #include "service/config.h"
 
+struct settings;
+
 enum connection_phase {
     CONNECTION_NEW,    /* before the first request */
     CONNECTION_IDLE,   /* between requests */
@@ -22,9 +24,10 @@ enum connection_phase {
 
 struct connection {
     struct connection *prev, *next;
-    int fd;          /* borrowed from libmicrohttpd */
-    bool over_limit; /* one too many: to be told so and closed */
-    bool shut;       /* shut down already, soon to be closed */
+    struct settings *settings; /* a reference, for its certificate; NULL without TLS */
+    int fd;                    /* borrowed from libmicrohttpd */
+    bool over_limit;           /* one too many: to be told so and closed */
+    bool shut;                 /* shut down already, soon to be closed */
     enum connection_phase phase;
     uint64_t since_ms;     /* when the phase began */
     uint64_t body_bytes;   /* BODY: come in so far */

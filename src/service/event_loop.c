@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "service/exchange.h"
+#include "service/settings.h"
 
 /* Header fields, request line, their parsed form and the answer's header share this memory. It is
  * cleared for every request, so no larger than needed for 16 KiB of header. */
@@ -151,7 +152,7 @@ static void reap(struct event_loop *loop)
         return;
     loop->reaped_ms = loop->now_ms;
     for (struct connection *c = loop->connections.first; c != NULL; c = c->next) {
-        if (!c->shut && connection_is_overdue(c, loop->service->config, loop->now_ms)) {
+        if (!c->shut && connection_is_overdue(c, &loop->settings->config, loop->now_ms)) {
             connection_shut(c);
             meter_add(&loop->meter.connections_timed_out, 1);
         }
@@ -193,6 +194,7 @@ static void *loop_main(void *context)
             sleep_for_events(loop);
         loop->now_ms = event_loop_clock_ms();
         atomic_store_explicit(&loop->heartbeat_ms, loop->now_ms, memory_order_relaxed);
+        service_follow_settings(loop->service, &loop->settings);
         take_delivered(loop);
         run_daemon(loop);
         reap(loop);
@@ -203,6 +205,18 @@ static void *loop_main(void *context)
     MHD_stop_daemon(loop->daemon);
     loop->daemon = NULL;
     return NULL;
+}
+
+/* False: it cannot be served. The certificate stays as long as the connection. */
+static bool begin_tls(struct event_loop *loop, struct connection *connection,
+                      struct MHD_Connection *mhd_connection)
+{
+    if (loop->settings->tls == NULL)
+        return true;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd_connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    connection->settings = settings_ref(loop->settings);
+    return info != NULL && tls_use(loop->settings->tls, info->tls_session) == VARVE_OK;
 }
 
 static void on_connection(void *context, struct MHD_Connection *mhd_connection,
@@ -218,9 +232,11 @@ static void on_connection(void *context, struct MHD_Connection *mhd_connection,
         connection->fd =
             MHD_get_connection_info(mhd_connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
         size_t others = atomic_fetch_add_explicit(&service->connections, 1, memory_order_relaxed);
-        connection->over_limit = others >= service->config->max_connections;
+        connection->over_limit = others >= loop->settings->config.max_connections;
         connection_enter(connection, CONNECTION_NEW, loop->now_ms);
         connection_list_add(&loop->connections, connection);
+        if (!begin_tls(loop, connection, mhd_connection))
+            connection_shut(connection);
         meter_add(connection->over_limit ? &loop->meter.connections_refused
                                          : &loop->meter.connections_accepted,
                   1);
@@ -231,6 +247,7 @@ static void on_connection(void *context, struct MHD_Connection *mhd_connection,
         return;
     connection_list_remove(&loop->connections, connection);
     atomic_fetch_sub_explicit(&service->connections, 1, memory_order_relaxed);
+    settings_unref(connection->settings);
     free(connection);
 }
 
@@ -253,7 +270,8 @@ static void on_daemon_log(void *context, const char *format, va_list args)
     journal_print(loop->service->journal, VARVE_LOG_DEBUG, "http: %s", text);
 }
 
-/* Its own connection timeout stays off: see reap. Strictness about requests is service/wire.h's. */
+/* Its own connection timeout stays off: see reap. Strictness about requests is service/wire.h's.
+ * The certificate is the daemon's as long as no connection has another one. */
 static enum varve_status start_daemon(struct event_loop *loop)
 {
     size_t connections = loop->service->config->max_connections + CONNECTIONS_TO_REFUSE;
@@ -267,10 +285,19 @@ static enum varve_status start_daemon(struct event_loop *loop)
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, loop},
         {MHD_OPTION_END, 0, NULL},
     };
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    const struct tls *tls = loop->settings->tls;
+    struct MHD_OptionItem tls_options[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, tls ? (void *)(uintptr_t)tls_certificate_text(tls) : NULL},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, tls ? (void *)(uintptr_t)tls_key_text(tls) : NULL},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+                     (tls != NULL ? MHD_USE_TLS : 0);
     loop->daemon = MHD_start_daemon(flags, 0, NULL, NULL, exchange_on_request, loop,
                                     MHD_OPTION_EXTERNAL_LOGGER, on_daemon_log, loop,
-                                    MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+                                    MHD_OPTION_ARRAY, options, MHD_OPTION_ARRAY,
+                                    tls != NULL ? tls_options : &tls_options[3], MHD_OPTION_END);
     if (loop->daemon == NULL)
         return status_raise(VARVE_IO);
     loop->epoll_fd = MHD_get_daemon_info(loop->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
@@ -286,6 +313,7 @@ enum varve_status event_loop_new(struct service *service, unsigned index, int li
     loop->service = service;
     loop->index = index;
     loop->listen_fd = listen_fd;
+    loop->settings = service_get_settings(service);
     loop->receiver.deliver = receive;
     loop->gathered_end = &loop->gathered;
     loop->now_ms = event_loop_clock_ms();
@@ -315,6 +343,7 @@ void event_loop_free(struct event_loop *loop)
         loop->spare_exchanges = exchange->next_spare;
         exchange_free(exchange);
     }
+    settings_unref(loop->settings);
     free(loop);
 }
 

@@ -23,6 +23,7 @@
 #include "service/service.h"
 
 struct exchange;
+struct settings;
 
 struct event_loop {
     struct service *service; /* borrowed */
@@ -41,13 +42,14 @@ struct event_loop {
     struct meter meter;
 
     /* the thread's own */
-    uint64_t now_ms;    /* as of this turn */
-    uint64_t reaped_ms; /* when connections were last looked through */
-    uint64_t serial;    /* of its requests */
-    bool resumed;       /* a connection was resumed since the daemon ran */
-    bool wakes_again;   /* the daemon has more to do at once */
-    bool quiesced;      /* the listener is closed */
-    size_t waiting;     /* exchanges that wait, their connections suspended */
+    struct settings *settings; /* a reference, as of this turn */
+    uint64_t now_ms;           /* as of this turn */
+    uint64_t reaped_ms;        /* when connections were last looked through */
+    uint64_t serial;           /* of its requests */
+    bool resumed;              /* a connection was resumed since the daemon ran */
+    bool wakes_again;          /* the daemon has more to do at once */
+    bool quiesced;             /* the listener is closed */
+    size_t waiting;            /* exchanges that wait, their connections suspended */
     /* writes of this turn, to be queued in one step when the daemon has run */
     struct varve_db *gathered_db;
     struct varve_write_request *gathered, **gathered_end;

@@ -21,6 +21,7 @@
 #include "service/batch.h"
 #include "service/limits.h"
 #include "service/router.h"
+#include "service/settings.h"
 #include "service/wire.h"
 
 #define SPARE_EXCHANGES_MAX 256u
@@ -365,7 +366,7 @@ static enum varve_status check_wire(struct exchange *exchange, const char *versi
 static enum varve_status check_connection(struct exchange *exchange)
 {
     struct service *service = exchange->loop->service;
-    size_t limit = service->config->max_connections;
+    size_t limit = exchange->loop->settings->config.max_connections;
     if (!exchange->peer->over_limit)
         return VARVE_OK;
     if (atomic_load_explicit(&service->connections, memory_order_relaxed) > limit)
@@ -400,7 +401,7 @@ static enum problem_code too_large_code(const struct exchange *exchange)
 static enum varve_status check_body_size(struct exchange *exchange)
 {
     const struct framing *framing = &exchange->framing;
-    const struct service_config *config = exchange->loop->service->config;
+    const struct service_config *config = &exchange->loop->settings->config;
     exchange->body_limit = config->max_body_bytes;
     exchange->drops_body = !exchange->route->takes_body;
     if (exchange->route->needs_body && !framing->chunked && !framing->has_length)
@@ -449,7 +450,7 @@ static enum varve_status find_route(struct exchange *exchange)
     if (found == VARVE_OK && exchange->route->is_open)
         return VARVE_OK;
     enum varve_status status =
-        access_identify(exchange->loop->service->tokens, exchange_headers(exchange),
+        access_identify(exchange->loop->settings->tokens, exchange_headers(exchange),
                         exchange_header_count(exchange), access, problem);
     if (status == VARVE_OK && found == VARVE_OK && exchange->route->scopes != 0)
         status = access_require(access, exchange->route->scopes, problem);

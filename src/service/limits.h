@@ -11,10 +11,11 @@
 #define LIMIT_REQUEST_ID_BYTES 128u    /* a client's own X-Request-Id */
 #define LIMIT_TOKENS 128u              /* in the token file */
 #define LIMIT_TOKEN_FILE_BYTES (64u << 10)
-#define LIMIT_JSON_DEPTH 64u                 /* nested arrays and objects of a body */
-#define LIMIT_JSON_VALUES 200000u            /* brackets and commas of a body; beyond: 413 */
-#define LIMIT_BATCH_OPS 10000u               /* operations of a batch; beyond: 413 */
-#define LIMIT_INLINE_BATCH_BYTES (64u << 10) /* larger bodies are taken apart by a worker */
+#define LIMIT_CERTIFICATE_FILE_BYTES (256u << 10) /* with its chain, or its key */
+#define LIMIT_JSON_DEPTH 64u                      /* nested arrays and objects of a body */
+#define LIMIT_JSON_VALUES 200000u                 /* brackets and commas of a body; beyond: 413 */
+#define LIMIT_BATCH_OPS 10000u                    /* operations of a batch; beyond: 413 */
+#define LIMIT_INLINE_BATCH_BYTES (64u << 10)      /* larger bodies are taken apart by a worker */
 #define LIMIT_BATCH_ATTEMPTS 20u             /* at reading keys that change meanwhile; then 503 */
 #define LIMIT_TTL_S 315360000u               /* ten years */
 #define LIMIT_FREE_ANSWER_BYTES (64u << 10)  /* larger answers are charged to their budget */

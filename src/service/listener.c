@@ -88,9 +88,35 @@ static enum varve_status open_sockets(struct address *address, size_t count, int
     return VARVE_OK;
 }
 
-static enum varve_status share_inherited(size_t count, int *ret_fds, struct varve_error *ret_error)
+bool listener_is_exposed(int fd)
+{
+    struct sockaddr_storage storage = {0};
+    socklen_t size = sizeof storage;
+    if (getsockname(fd, (struct sockaddr *)&storage, &size) != 0)
+        return true;
+    switch (storage.ss_family) {
+    case AF_UNIX:
+        return false;
+    case AF_INET:
+        return ntohl(((const struct sockaddr_in *)(const void *)&storage)->sin_addr.s_addr) >> 24 !=
+               IN_LOOPBACKNET;
+    case AF_INET6:
+        return !IN6_IS_ADDR_LOOPBACK(
+            &((const struct sockaddr_in6 *)(const void *)&storage)->sin6_addr);
+    default:
+        return true;
+    }
+}
+
+static enum varve_status share_inherited(const struct service_config *config, size_t count,
+                                         int *ret_fds, struct varve_error *ret_error)
 {
     int inherited = SD_LISTEN_FDS_START;
+    if (!config_allows_others(config) && listener_is_exposed(inherited))
+        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                         "the inherited socket is not on a loopback address; that takes a "
+                         "token_file and TLS (tls_cert_file, tls_key_file), or insecure to do "
+                         "without");
     int flags = fcntl(inherited, F_GETFL);
     if (flags < 0 || fcntl(inherited, F_SETFL, flags | O_NONBLOCK) != 0)
         return socket_error(ret_error, "the inherited socket");
@@ -127,7 +153,7 @@ enum varve_status listener_open(const struct service_config *config, size_t coun
     struct address address = {.text = config->listen};
     enum varve_status status = VARVE_OK;
     if (sd_listen_fds(1) > 0) {
-        status = share_inherited(count, ret_fds, ret_error);
+        status = share_inherited(config, count, ret_fds, ret_error);
     } else {
         status = resolve(config, &address, ret_error);
         if (status == VARVE_OK)

@@ -11,6 +11,7 @@ enum varve_status metrics_collect(struct service *service, struct metrics **ret)
     if (metrics == NULL)
         return status_raise(VARVE_NO_MEMORY);
     metrics->service = service;
+    metrics->settings = service_get_settings(service);
     for (size_t i = 0; i < service->loop_count; i++)
         meter_merge(&metrics->meter, &service->loops[i]->meter);
     struct varve_db *db = service_db(service);
@@ -47,5 +48,7 @@ const char *metrics_stall_cause_name(enum varve_stall_cause cause)
 
 void metrics_free(struct metrics *metrics)
 {
+    if (metrics != NULL)
+        settings_unref(metrics->settings);
     free(metrics);
 }

@@ -11,13 +11,15 @@
 #include "base/status.h"
 #include "service/meter.h"
 #include "service/service.h"
+#include "service/settings.h"
 
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
 /* What both forms are made of. Large: keep it on the heap. */
 struct metrics {
-    struct service *service; /* borrowed */
-    struct meter meter;      /* of all loops */
+    struct service *service;   /* borrowed */
+    struct settings *settings; /* a reference */
+    struct meter meter;        /* of all loops */
     bool has_store;
     struct varve_stats stats;
     struct varve_latency_stats latency[VARVE_LATENCY_COUNT];

@@ -267,7 +267,7 @@ enum varve_status metrics_write_json(const struct metrics *metrics, struct buf *
     json_writer_init(&w, out);
     json_write_object_begin(&w);
     write_server(&w, metrics);
-    write_config(&w, metrics->service->config);
+    write_config(&w, &metrics->settings->config);
     write_ops(&w, &metrics->meter);
     if (metrics->has_store) {
         write_store(&w, &metrics->stats);

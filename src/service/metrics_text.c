@@ -371,6 +371,10 @@ static void add_service(struct text *text, const struct metrics *metrics)
     }
     add_requests(text, meter);
     add_denials(text, meter);
+    if (metrics->settings->tls != NULL)
+        add_metric(text, "varve_tls_certificate_expiry_timestamp_seconds", GAUGE,
+                   "When the certificate expires, since 1970.",
+                   (uint64_t)tls_expires_at(metrics->settings->tls));
     add_request_latency(text, meter);
     add_metric(text, "varve_http_request_body_bytes_total", COUNTER, "Bytes of bodies received.",
                atomic_load(&meter->bytes_in));
@@ -379,7 +383,7 @@ static void add_service(struct text *text, const struct metrics *metrics)
     add_metric(text, "varve_http_connections", GAUGE, "Connections open.",
                atomic_load(&service->connections));
     add_metric(text, "varve_http_connections_limit", GAUGE, "Connections that are served at most.",
-               service->config->max_connections);
+               metrics->settings->config.max_connections);
     add_metric(text, "varve_http_connections_accepted_total", COUNTER, "Connections accepted.",
                atomic_load(&meter->connections_accepted));
     add_metric(text, "varve_http_connections_refused_total", COUNTER, "Connections over the limit.",
@@ -392,7 +396,7 @@ static void add_service(struct text *text, const struct metrics *metrics)
     add_metric(text, "varve_http_answer_bytes_in_flight", GAUGE,
                "Bytes reserved for large answers.", atomic_load(&service->answer_bytes));
     add_metric(text, "varve_http_answer_bytes_in_flight_limit", GAUGE,
-               "The budget for large answers.", service->config->answers_in_flight_bytes);
+               "The budget for large answers.", metrics->settings->config.answers_in_flight_bytes);
     add_metric(text, "varve_http_answers_refused_total", COUNTER,
                "Answers that found no room in their budget.",
                atomic_load(&service->answers_refused));

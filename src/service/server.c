@@ -30,7 +30,7 @@
 #include "service/json_body.h"
 #include "service/listener.h"
 #include "service/service.h"
-#include "service/tokens.h"
+#include "service/settings.h"
 
 #define WORKERS 4u /* patient jobs take all but one of them */
 #define WAIT_MS_MAX 5000
@@ -101,9 +101,22 @@ static bool signal_arrived(struct server *server)
     return true;
 }
 
+static void report_certificate(const struct journal *journal, const struct settings *settings)
+{
+    char date[32] = "";
+    time_t expires_at = tls_expires_at(settings->tls);
+    bool has_expired = expires_at < time(NULL);
+    struct tm utc = {0};
+    if (gmtime_r(&expires_at, &utc) != NULL)
+        strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    journal_print(journal, has_expired ? VARVE_LOG_WARNING : VARVE_LOG_INFO,
+                  "the certificate in %s %s %s", settings->config.tls_cert_file,
+                  has_expired ? "has expired at" : "is good until", date);
+}
+
 /* Starting. */
 
-static enum varve_status make_loops(struct server *server, char *ret_address,
+static enum varve_status make_loops(struct server *server, char *ret_address, bool *ret_exposed,
                                     struct varve_error *ret_error)
 {
     struct service *service = &server->service;
@@ -115,6 +128,8 @@ static enum varve_status make_loops(struct server *server, char *ret_address,
         status = error_set(ret_error, VARVE_NO_MEMORY, NULL, STATUS_NO_OFFSET, "out of memory");
     if (status == VARVE_OK)
         status = listener_open(service->config, count, fds, ret_address, ret_error);
+    if (status == VARVE_OK)
+        *ret_exposed = listener_is_exposed(fds[0]);
     for (size_t i = 0; status == VARVE_OK && i < count; i++) {
         status = event_loop_new(service, (unsigned)i, fds[i], &service->loops[i]);
         if (status == VARVE_OK)
@@ -165,19 +180,40 @@ static enum varve_status start_opener(struct server *server, struct varve_error 
     return VARVE_OK;
 }
 
-static enum varve_status load_tokens(const struct service_config *config,
-                                     struct token_list **ret_tokens, struct varve_error *ret_error)
-{
-    const char *path = config->token_file;
-    return path[0] != '\0' ? token_list_load(path, ret_tokens, ret_error) : VARVE_OK;
-}
-
 enum varve_status server_check(const struct service_config *config, struct varve_error *ret_error)
 {
-    struct token_list *tokens = NULL;
-    enum varve_status status = load_tokens(config, &tokens, ret_error);
-    token_list_free(tokens);
+    struct settings *settings = NULL;
+    enum varve_status status = settings_load(config, &settings, ret_error);
+    settings_unref(settings);
     return status;
+}
+
+static enum varve_status load_settings(struct server *server, struct varve_error *ret_error)
+{
+    struct settings *settings = NULL;
+    enum varve_status status = settings_load(server->service.config, &settings, ret_error);
+    if (status == VARVE_OK)
+        service_set_settings(&server->service, settings);
+    return status;
+}
+
+/* What somebody should know who reads the log. */
+static void report_access(const struct server *server, const char *address, bool is_exposed)
+{
+    const struct service *service = &server->service;
+    const struct settings *settings = service->mu.settings;
+    if (is_exposed && settings->tokens == NULL)
+        journal_print(service->journal, VARVE_LOG_WARNING,
+                      "insecure: whoever reaches %s can read and write everything", address);
+    if (is_exposed && settings->tls == NULL)
+        journal_print(service->journal, VARVE_LOG_WARNING,
+                      "insecure: what passes through %s can be read and changed on its way",
+                      address);
+    if (settings->tokens != NULL)
+        journal_print(service->journal, VARVE_LOG_INFO, "%zu tokens in %s",
+                      token_list_count(settings->tokens), settings->config.token_file);
+    if (settings->tls != NULL)
+        report_certificate(service->journal, settings);
 }
 
 static enum varve_status start(struct server *server, struct varve_error *ret_error)
@@ -186,12 +222,13 @@ static enum varve_status start(struct server *server, struct varve_error *ret_er
     enum varve_status status = catch_signals(server);
     if (status != VARVE_OK)
         return error_set(ret_error, status, NULL, STATUS_NO_OFFSET, "cannot catch signals");
-    status = load_tokens(server->service.config, &server->service.tokens, ret_error);
+    status = load_settings(server, ret_error);
     if (status != VARVE_OK)
         return status;
     raise_file_limit(server);
     json_body_setup();
-    status = make_loops(server, address, ret_error);
+    bool is_exposed = false;
+    status = make_loops(server, address, &is_exposed, ret_error);
     if (status == VARVE_OK)
         status = start_loops(server, ret_error);
     if (status == VARVE_OK)
@@ -202,8 +239,10 @@ static enum varve_status start(struct server *server, struct varve_error *ret_er
     if (sd_watchdog_enabled(0, &watchdog_us) > 0)
         server->watchdog_ms = watchdog_us / 1000;
     journal_print(server->service.journal, VARVE_LOG_INFO,
-                  "varved %s listens on %s, %zu event loops, data in %s", varve_version(), address,
+                  "varved %s listens on %s%s, %zu event loops, data in %s", varve_version(),
+                  address, server->service.mu.settings->tls != NULL ? " with TLS" : "",
                   server->service.loop_count, server->service.config->data_dir);
+    report_access(server, address, is_exposed);
     return VARVE_OK;
 }
 
@@ -296,7 +335,8 @@ static enum varve_status stop(struct server *server)
     for (size_t i = 0; i < service->loop_count; i++)
         event_loop_free(service->loops[i]);
     free(service->loops);
-    token_list_free(service->tokens);
+    settings_unref(service->mu.settings);
+    mutex_deinit(&service->mu.lock);
     if (server->signal_fd >= 0)
         close(server->signal_fd);
     if (server->opened_fd >= 0)
@@ -336,6 +376,7 @@ enum server_exit server_run(const struct service_config *config, const struct jo
         return SERVER_EXIT_FAILURE;
     server->signal_fd = -1;
     server->opened_fd = -1;
+    mutex_init(&server->service.mu.lock);
     server->service.config = config;
     server->service.journal = journal;
     server->service.started_at = time(NULL);

@@ -1,6 +1,41 @@
 /* A budget is one number that all threads change: a reservation that would overdraw is undone. */
 #include "service/service.h"
 
+#include "service/settings.h"
+
+void service_set_settings(struct service *service, struct settings *settings)
+{
+    const struct service_config *config = &settings->config;
+    mutex_lock(&service->mu.lock);
+    struct settings *old = service->mu.settings;
+    service->mu.settings = settings;
+    atomic_store_explicit(&service->settings_now, settings, memory_order_relaxed);
+    mutex_unlock(&service->mu.lock);
+    atomic_store_explicit(&service->body_bytes_max, config->bodies_in_flight_bytes,
+                          memory_order_relaxed);
+    atomic_store_explicit(&service->answer_bytes_max, config->answers_in_flight_bytes,
+                          memory_order_relaxed);
+    settings_unref(old);
+}
+
+struct settings *service_get_settings(struct service *service)
+{
+    mutex_lock(&service->mu.lock);
+    struct settings *settings = settings_ref(service->mu.settings);
+    mutex_unlock(&service->mu.lock);
+    return settings;
+}
+
+/* New ones cannot have the address of those that the caller still holds. */
+void service_follow_settings(struct service *service, struct settings **settings)
+{
+    if (atomic_load_explicit(&service->settings_now, memory_order_relaxed) == *settings)
+        return;
+    struct settings *old = *settings;
+    *settings = service_get_settings(service);
+    settings_unref(old);
+}
+
 uint64_t service_expiry_base_s(void)
 {
     struct timespec now = {0};
@@ -10,7 +45,7 @@ uint64_t service_expiry_base_s(void)
 
 bool service_reserve_body(struct service *service, size_t size)
 {
-    size_t limit = service->config->bodies_in_flight_bytes;
+    size_t limit = atomic_load_explicit(&service->body_bytes_max, memory_order_relaxed);
     if (size > limit)
         return false;
     size_t before = atomic_fetch_add_explicit(&service->body_bytes, size, memory_order_relaxed);
@@ -27,7 +62,7 @@ void service_release_body(struct service *service, size_t size)
 
 bool service_reserve_answer(struct service *service, size_t held, size_t size)
 {
-    size_t limit = service->config->answers_in_flight_bytes;
+    size_t limit = atomic_load_explicit(&service->answer_bytes_max, memory_order_relaxed);
     size_t before = atomic_fetch_add_explicit(&service->answer_bytes, size, memory_order_relaxed);
     if (before == held || (size <= limit && before <= limit - size))
         return true;

@@ -11,12 +11,13 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "os/sync.h"
 #include "service/config.h"
 #include "service/journal.h"
 
 struct event_loop;
 struct thread_pool;
-struct token_list;
+struct settings;
 struct varve_db;
 
 enum service_state {
@@ -26,23 +27,37 @@ enum service_state {
 };
 
 struct service {
-    const struct service_config *config; /* borrowed */
+    const struct service_config *config; /* borrowed: as it was at the start */
     const struct journal *journal;       /* borrowed */
-    struct token_list *tokens;           /* owned; NULL: everybody may do everything */
     struct event_loop **loops;           /* complete before a loop runs */
     size_t loop_count;
     struct thread_pool *workers; /* for what must not hold an event loop up */
     uint64_t random;             /* of this process */
     time_t started_at;           /* wall clock */
 
+    struct {
+        struct mutex lock;
+        struct settings *settings; /* a reference */
+    } mu;
+    _Atomic(struct settings *) settings_now; /* the same, to see whether they have changed */
+
     _Atomic(struct varve_db *) db; /* NULL until it is open; closed after the loops have ended */
     _Atomic int state;             /* enum service_state */
 
     _Atomic size_t connections;       /* now, over all loops */
     _Atomic size_t body_bytes;        /* now, reserved for bodies in flight */
+    _Atomic size_t body_bytes_max;    /* of the settings that count */
     _Atomic size_t answer_bytes;      /* now, reserved for large answers in flight */
+    _Atomic size_t answer_bytes_max;  /* of the settings that count */
     _Atomic uint64_t answers_refused; /* for which there was no room */
 };
+
+/* The settings that count from now on; takes ownership of the reference. */
+void service_set_settings(struct service *service, struct settings *settings);
+/* A reference to those that count now. Caller gives it up with settings_unref. */
+struct settings *service_get_settings(struct service *service);
+/* Exchanges a reference that is no longer to those that count now. */
+void service_follow_settings(struct service *service, struct settings **settings);
 
 static inline enum service_state service_state(struct service *service)
 {

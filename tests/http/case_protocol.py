@@ -1,7 +1,5 @@
 """HTTP itself: framing, smuggling, methods, keep-alive, pipelining, chunks, ids, errors."""
 
-import socket
-
 from harness import Case, ClosedError, b64, chunked, make_request
 
 RAW = [("Content-Type", "application/octet-stream")]
@@ -108,7 +106,7 @@ class Framing(Case):
                      b"/health HTTP/1.1", b"G@T\x01 /health HTTP/1.1"):
             with self.connect() as conn:
                 conn.send(line + b"\r\nHost: a\r\n\r\n")
-                conn.socket.shutdown(socket.SHUT_WR)
+                conn.end_sending()
                 try:
                     status = conn.response().status
                     self.assertTrue(400 <= status < 600, (line, status))
@@ -122,7 +120,7 @@ class Framing(Case):
             with self.connect() as conn:
                 try:
                     conn.send(noise)
-                    conn.socket.shutdown(socket.SHUT_WR)
+                    conn.end_sending()
                 except OSError:
                     pass
                 self.assertNotIn(b" 200 ", conn.read_to_end())
@@ -176,7 +174,7 @@ class Framing(Case):
                      make_request("PUT", "/kv/" + self.prefix, b"3\r\nabc\r\n0\r\n", CHUNKED)):
             with self.connect() as conn:
                 conn.send(data)
-                conn.socket.shutdown(socket.SHUT_WR)
+                conn.end_sending()
                 self.assertNotIn(b" 200 ", conn.read_to_end())
             self.assertIsNone(self.get(self.key()))
 

@@ -1,6 +1,7 @@
 """Starts the real daemon for black-box tests and speaks plain HTTP/1.1 to it over raw sockets.
 
-The daemon is the program that the environment variable VARVED names. Each Daemon has a port and a
+The daemon is the program that the environment variable VARVED names; with VARVED_TLS=1 all that is
+here goes over TLS. Each Daemon has a port and a
 temporary data directory of its own; what it logged is printed when a test fails. Nothing here is
 lenient: a response that breaks RFC 9112 is an error of the test that received it.
 """
@@ -13,6 +14,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -60,6 +62,21 @@ def run_varved(*args, env=None, timeout=30):
                           timeout=timeout, check=False)
 
 
+def make_certificate(folder, name="server", days=30):
+    """A certificate for 127.0.0.1 that signs itself, and its key: two paths."""
+    paths = [os.path.join(folder, name + ending) for ending in (".pem", ".key")]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=" + name, "-addext",
+                    "subjectAltName=IP:127.0.0.1", "-days", str(days), "-out", paths[0],
+                    "-keyout", paths[1]], check=True, capture_output=True)
+    return paths
+
+
+def client_context(certificate):
+    """Trusts that certificate alone."""
+    return ssl.create_default_context(cafile=certificate)
+
+
 class Daemon:
     """One running varved. The data directory outlives stop() and kill() and goes with remove()."""
 
@@ -71,6 +88,14 @@ class Daemon:
         self.args = list(args)
         self.env = env
         self.process = None
+        self.tls = None  # the clients' ssl.SSLContext
+        if os.environ.get("VARVED_TLS") == "1":
+            self.use_tls()
+
+    def use_tls(self):
+        certificate, key = make_certificate(self.dir)
+        self.args += ["--tls-cert-file", certificate, "--tls-key-file", key]
+        self.tls = client_context(certificate)
 
     def start(self, wait=True):
         command = [varved_path(), "--listen", "127.0.0.1:%d" % self.port,
@@ -89,7 +114,7 @@ class Daemon:
                 raise AssertionError("varved ended with %d while it started\n%s"
                                      % (self.process.returncode, self.log_tail()))
             try:
-                with Connection(self.port) as conn:
+                with self.connect() as conn:
                     if conn.request("GET", "/health/ready").status == 200:
                         return
             except (OSError, ProtocolError):
@@ -138,7 +163,7 @@ class Daemon:
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def connect(self):
-        return Connection(self.port)
+        return Connection(self.port, self.tls)
 
     def request(self, method, target, body=None, headers=()):
         """One request on a connection of its own."""
@@ -185,8 +210,10 @@ class Response:
 
 
 class Connection:
-    def __init__(self, port):
+    def __init__(self, port, tls=None):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=ANSWER_TIMEOUT_S)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.pending = b""
 
@@ -200,11 +227,18 @@ class Connection:
         self.socket.close()
 
     def send(self, data):
-        self.socket.sendall(data)
+        try:
+            self.socket.sendall(data)
+        except ssl.SSLEOFError as error:
+            raise BrokenPipeError from error
 
     def send_slowly(self, data, piece=1):
         for at in range(0, len(data), piece):
-            self.socket.sendall(data[at:at + piece])
+            self.send(data[at:at + piece])
+
+    def end_sending(self):
+        """Half closes it; below TLS, where there is such."""
+        socket.socket.shutdown(self.socket, socket.SHUT_WR)
 
     def request(self, method, target, body=None, headers=()):
         self.send(make_request(method, target, body, headers))

@@ -320,8 +320,16 @@ START_TEST(addresses_that_others_reach)
         struct service_config config;
         ck_refused(ARGS("--listen", texts[i]), NULL, "insecure");
         ck_refused(ARGS("--listen", texts[i], "--insecure=false"), NULL, "insecure");
+        ck_refused(ARGS("--listen", texts[i], "--token-file=t"), NULL, "insecure");
+        ck_refused(ARGS("--listen", texts[i], "--tls-cert-file=c", "--tls-key-file=k"), NULL,
+                   "insecure");
         ck_load(&config, ARGS("--listen", texts[i], "--insecure"), NULL);
         ck_assert_str_eq(config.listen, texts[i]);
+        ck_load(
+            &config,
+            ARGS("--listen", texts[i], "--token-file=t", "--tls-cert-file=c", "--tls-key-file=k"),
+            NULL);
+        ck_assert_str_eq(config.token_file, "t");
     }
 }
 END_TEST
@@ -329,6 +337,9 @@ END_TEST
 START_TEST(settings_that_do_not_fit_together)
 {
     ck_refused(ARGS("--level0-stop=4"), NULL, "level0_stop");
+    ck_refused(ARGS("--tls-cert-file=c"), NULL, "tls_key_file");
+    ck_refused(ARGS("--tls-key-file=k"), NULL, "tls_cert_file");
+    ck_refused(ARGS("--tls-cert-file=c", "--tls-key-file=none"), NULL, "tls_key_file");
     ck_refused(ARGS("--bodies-in-flight-bytes=16M"), NULL, "bodies_in_flight_bytes");
 }
 END_TEST
