@@ -68,7 +68,8 @@ struct varve_options {
     size_t block_cache_bytes;      /* data, index and filter blocks; default 256 MiB */
     size_t open_tables_max;        /* tables kept open, 16 to 100,000; default 1,000 */
 
-    /* Of data blocks, kept where it saves an eighth. */
+    /* Of data blocks, kept where it saves an eighth. What comes to the last level without a merge,
+     * as ordered loads do, gets its compression when nobody writes. */
     enum varve_compression compression;        /* levels above the last one; default none */
     enum varve_compression compression_bottom; /* the last level; default lz4 */
 

@@ -194,7 +194,7 @@ static bool fold_when_idle(struct varve_db *db)
     struct background *background = &db->background;
     bool fold = false;
 
-    if (atomic_load_explicit(&db->run_count, memory_order_relaxed) < 2)
+    if (!atomic_load_explicit(&db->fold_pays, memory_order_relaxed))
         return false;
     mutex_lock(&background->mu.lock);
     uint64_t last_us = atomic_load_explicit(&db->last_commit_us, memory_order_relaxed);

@@ -317,6 +317,20 @@ uint64_t compaction_garbage_due_s(const struct version *version)
     return due_s;
 }
 
+/* One table of a level, with what overlaps it there, is written anew. */
+static enum varve_status plan_rewrite(const struct version *version,
+                                      const struct compaction_policy *policy, size_t level,
+                                      const struct table *table, struct compaction_plan *plan)
+{
+    struct key_range range = {0};
+    key_range_add(&range, table);
+    key_range_widen(&range, version, level);
+    plan->output_level = (uint32_t)level;
+    plan->output_run_id = version->levels[level].runs[0].id;
+    plan->output_bytes = policy->table_bytes * 2; /* it shrinks: not to be cut in two */
+    return plan_add_level(plan, version, level, &range);
+}
+
 enum varve_status plan_garbage(const struct version *version,
                                const struct compaction_policy *policy, struct compaction_plan *plan)
 {
@@ -331,14 +345,41 @@ enum varve_status plan_garbage(const struct version *version,
                              : run->tables[t]->meta.entry_count * COMPACTION_GARBAGE_PERCENT / 100;
         if (garbage < (least > 0 ? least : 1) || !policy_wants(policy, run->tables[t]))
             continue;
-        struct key_range range = {0};
-        key_range_add(&range, run->tables[t]);
-        key_range_widen(&range, version, deepest);
-        plan->output_level = (uint32_t)deepest;
-        plan->output_run_id = run->id;
-        plan->output_bytes = policy->table_bytes * 2; /* it shrinks: not to be cut in two */
         plan->reason = COMPACTION_GARBAGE;
-        return plan_add_level(plan, version, deepest, &range);
+        return plan_rewrite(version, policy, deepest, run->tables[t], plan);
+    }
+    return VARVE_OK;
+}
+
+static bool table_was_moved(const struct table *table, const struct compaction_policy *policy)
+{
+    return table->meta.compression == policy->compression &&
+           policy->compression != policy->compression_bottom;
+}
+
+bool compaction_has_moved(const struct version *version, const struct compaction_policy *policy)
+{
+    const struct level *last = &version->levels[policy->max_levels - 1];
+    for (size_t r = 0; r < last->run_count; r++)
+        for (size_t t = 0; t < last->runs[r].table_count; t++)
+            if (table_was_moved(last->runs[r].tables[t], policy))
+                return true;
+    return false;
+}
+
+enum varve_status plan_moved(const struct version *version, const struct compaction_policy *policy,
+                             struct compaction_plan *plan)
+{
+    const struct level *last = &version->levels[policy->max_levels - 1];
+    bool any = policy->mode == COMPACTION_EVERYTHING;
+    for (size_t r = 0; r < last->run_count; r++) {
+        for (size_t t = 0; t < last->runs[r].table_count; t++) {
+            const struct table *table = last->runs[r].tables[t];
+            if (any ? table->meta.compression != policy->compression_bottom &&
+                          policy_wants(policy, table)
+                    : table_was_moved(table, policy))
+                return plan_rewrite(version, policy, policy->max_levels - 1, table, plan);
+        }
     }
     return VARVE_OK;
 }

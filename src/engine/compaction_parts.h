@@ -68,6 +68,12 @@ MUST_CHECK enum varve_status plan_garbage(const struct version *version,
                                           const struct compaction_policy *policy,
                                           struct compaction_plan *plan);
 
+/* Plans to write one table of the last level anew that has another compression than it should: one
+ * that was moved there, or, when everything is asked for, any that is wanted. */
+MUST_CHECK enum varve_status plan_moved(const struct version *version,
+                                        const struct compaction_policy *policy,
+                                        struct compaction_plan *plan);
+
 /* The styles. As compaction_plan_make. */
 MUST_CHECK enum varve_status compaction_plan_tiered(const struct version *version,
                                                     const struct compaction_policy *policy,

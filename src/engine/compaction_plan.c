@@ -26,6 +26,8 @@ enum varve_status compaction_plan_make(const struct version *version,
                                    : compaction_plan_tiered(version, policy, &plan);
     if (status == VARVE_OK && plan.source_count == 0)
         status = plan_garbage(version, policy, &plan);
+    if (status == VARVE_OK && plan.source_count == 0 && policy->mode != COMPACTION_DUE)
+        status = plan_moved(version, policy, &plan);
     if (status != VARVE_OK) {
         compaction_plan_deinit(&plan);
         return status;

@@ -41,6 +41,7 @@ struct compaction_policy {
     uint64_t table_bytes;
     struct snapshots_keep keep; /* what a merge of now could not drop */
     enum compaction_mode mode;
+    enum compression compression, compression_bottom; /* above, and in the last level */
     /* Leveled: where the last merge out of each level ended (a user key); empty: at the beginning.
      */
     struct varve_slice cursors[VARVE_LEVELS_MAX];
@@ -91,6 +92,10 @@ void compaction_plan_deinit(struct compaction_plan *plan);
 /* True when a run that is older than the plan's output, and not part of it, may hold the key. */
 bool compaction_older_may_hold(const struct version *version, const struct compaction_plan *plan,
                                struct varve_slice user_key);
+
+/* True while the last level has a table that was moved there as it was, with the compression of the
+ * levels above instead of its own. */
+bool compaction_has_moved(const struct version *version, const struct compaction_policy *policy);
 
 /* A table of the deepest level is written anew when so much of it can be dropped. */
 #define COMPACTION_GARBAGE_PERCENT 50u

@@ -232,6 +232,8 @@ void compaction_policy_fill(struct varve_db *db, enum compaction_mode mode,
         .memtable_bytes = db->options.memtable_bytes,
         .table_bytes = db->options.table_bytes,
         .mode = mode,
+        .compression = merge_compression(db->options.compression),
+        .compression_bottom = merge_compression(db->options.compression_bottom),
     };
 }
 

@@ -178,7 +178,7 @@ void db_shape_publish(struct varve_db *db, const struct view *view)
     size_t runs = 0;
     for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
         runs += view->version->levels[l].run_count;
-    atomic_store(&db->run_count, runs);
+    atomic_store(&db->fold_pays, runs > 1 || compaction_has_moved(view->version, &policy));
     atomic_store(&db->garbage_due_s, compaction_garbage_due_s(view->version));
     stall_set_debt(db, compaction_debt_of(view->version, &policy, db->options.level0_stop));
 }

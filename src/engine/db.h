@@ -84,7 +84,7 @@ struct varve_db {
     /* Of the view in force, for the committer. */
     _Atomic size_t waiting_memtables, level0_runs;
     _Atomic uint64_t garbage_due_s; /* store time when its next table is garbage; 0: none will be */
-    _Atomic size_t run_count;       /* of all levels */
+    _Atomic bool fold_pays;         /* there is something to do once the store is idle */
     _Atomic uint64_t last_commit_us; /* monotonic */
 
     struct buf compaction_cursors[VARVE_LEVELS_MAX]; /* the merging job's alone */

@@ -22,6 +22,7 @@ struct merge_output {
     struct manifest_edit *edit;
     struct sstable_writer *writer; /* the open table, NULL between tables */
     uint64_t file_id;
+    enum compression compression;
     size_t next_cut; /* the first cut at or above the last key */
 };
 
@@ -42,7 +43,7 @@ void merge_remove_outputs(struct varve_db *db, const struct manifest_edit *edit,
         merge_remove_table(db, edit->added[i].file_id);
 }
 
-static enum compression compression_of(enum varve_compression option)
+enum compression merge_compression(enum varve_compression option)
 {
     switch (option) {
     case VARVE_COMPRESSION_NONE:
@@ -74,13 +75,14 @@ static enum varve_status output_begin(struct merge_output *output)
     struct varve_db *db = output->job->db;
     bool last_level = output->job->level + 1 >= db->options.max_levels;
     output->file_id = manifest_new_file_id(&db->manifest);
+    output->compression =
+        merge_compression(last_level ? db->options.compression_bottom : db->options.compression);
     const struct sstable_writer_options options = {
         .file_id = output->file_id,
         .block_bytes = db->options.block_bytes,
         .restart_interval = db->options.block_restart_interval,
         .bloom_bits_per_key = filter_bits(&db->options, last_level),
-        .compression =
-            compression_of(last_level ? db->options.compression_bottom : db->options.compression),
+        .compression = output->compression,
         .time_min_ms = output->job->time_min_ms,
         .time_max_ms = output->job->time_max_ms,
     };
@@ -110,6 +112,7 @@ static enum varve_status output_end(struct merge_output *output)
             .sequence_max = properties.sequence_max,
             .time_min_ms = properties.time_min_ms,
             .time_max_ms = properties.time_max_ms,
+            .compression = output->compression,
             .smallest = properties.smallest, /* lent: the edit copies */
             .largest = properties.largest,
         };

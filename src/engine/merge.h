@@ -37,6 +37,9 @@ struct merge_job {
  * VARVE_CLOSED when cancelled. */
 MUST_CHECK enum varve_status merge_run(const struct merge_job *job, struct manifest_edit *edit);
 
+/* An option in the format's terms. */
+enum compression merge_compression(enum varve_compression option);
+
 /* Removes a table's file; what cannot be removed the next open will. */
 void merge_remove_table(struct varve_db *db, uint64_t file_id);
 

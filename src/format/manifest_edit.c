@@ -22,6 +22,7 @@ enum edit_tag {
     TAG_SEALED = 8, /* from here on repeatable */
     TAG_REMOVED = 9,
     TAG_ADDED = 10,
+    TAG_COMPRESSION = 11,
 };
 
 void manifest_table_deinit(struct manifest_table *table)
@@ -175,6 +176,10 @@ enum varve_status manifest_edit_encode(const struct manifest_edit *edit, struct 
         status = NUMBERS_ENCODE(out, TAG_REMOVED, edit->removed[i].level, edit->removed[i].file_id);
     for (size_t i = 0; i < edit->added_count && status == VARVE_OK; i++)
         status = table_encode(&edit->added[i], out);
+    for (size_t i = 0; i < edit->added_count && status == VARVE_OK; i++)
+        if (edit->added[i].compression != COMPRESSION_NONE)
+            status = NUMBERS_ENCODE(out, TAG_COMPRESSION, edit->added[i].file_id,
+                                    edit->added[i].compression);
     return status;
 }
 
@@ -237,6 +242,21 @@ static enum varve_status table_decode(struct varve_slice *in, struct manifest_ed
     return status;
 }
 
+/* `next` is the first added table that may still be named. */
+static enum varve_status compression_decode(struct varve_slice *in, struct manifest_edit *edit,
+                                            size_t *next)
+{
+    uint64_t n[2] = {0};
+    if (!numbers_take(in, n, 2) || (n[1] != COMPRESSION_LZ4 && n[1] != COMPRESSION_ZSTD))
+        return status_raise(VARVE_CORRUPT);
+    while (*next < edit->added_count && edit->added[*next].file_id != n[0])
+        (*next)++;
+    if (*next == edit->added_count)
+        return status_raise(VARVE_CORRUPT);
+    edit->added[(*next)++].compression = (enum compression)n[1];
+    return VARVE_OK;
+}
+
 static enum varve_status single_decode(struct varve_slice *in, uint64_t tag,
                                        struct manifest_edit *edit)
 {
@@ -247,7 +267,7 @@ static enum varve_status single_decode(struct varve_slice *in, uint64_t tag,
 }
 
 static enum varve_status field_decode(struct varve_slice *in, uint64_t tag,
-                                      struct manifest_edit *edit)
+                                      struct manifest_edit *edit, size_t *next_compression)
 {
     uint64_t n[2] = {0};
     uint8_t flag = 0;
@@ -275,6 +295,8 @@ static enum varve_status field_decode(struct varve_slice *in, uint64_t tag,
         return manifest_edit_remove_table(edit, (uint32_t)n[0], n[1]);
     case TAG_ADDED:
         return table_decode(in, edit);
+    case TAG_COMPRESSION:
+        return compression_decode(in, edit, next_compression);
     default:
         return status_raise(VARVE_UNSUPPORTED);
     }
@@ -284,6 +306,7 @@ enum varve_status manifest_edit_decode(struct varve_slice payload, struct manife
 {
     struct manifest_edit edit = {0};
     uint64_t last_tag = 0;
+    size_t next_compression = 0;
     enum varve_status status = VARVE_OK;
     while (payload.size != 0 && status == VARVE_OK) {
         uint64_t tag = 0;
@@ -293,7 +316,7 @@ enum varve_status manifest_edit_decode(struct varve_slice payload, struct manife
             break;
         }
         last_tag = tag;
-        status = field_decode(&payload, tag, &edit);
+        status = field_decode(&payload, tag, &edit, &next_compression);
     }
     if (status != VARVE_OK) {
         manifest_edit_deinit(&edit);

@@ -10,6 +10,8 @@
  *    10* added table:      level, run id, file id, file bytes, entries, tombstones, expiring
  *           entries, earliest and latest expiry s, smallest and greatest sequence, earliest and
  *           latest time ms, smallest and largest internal key (each varint length, bytes)
+ *    11* compression of an added table: file id, kind (compress.h); those that were asked for none
+ *           have no such field, the others stand in the order of the added tables
  *   Numbers are varints. The fields' order does not say the order of effects: an edit is one step.
  *   Not thread safe.
  */
@@ -17,6 +19,7 @@
 #define FORMAT_MANIFEST_EDIT_H
 
 #include "base/buf.h"
+#include "format/compress.h"
 #include "format/entry.h"
 
 /* A table as the manifest knows it. Tables of one run have disjoint ranges; a run's id grows with
@@ -32,7 +35,8 @@ struct manifest_table {
     uint64_t expiry_min_s, expiry_max_s; /* of the expiring entries, unix seconds; else 0 and 0 */
     uint64_t sequence_min, sequence_max;
     uint64_t time_min_ms, time_max_ms; /* store time of its oldest and newest flush */
-    struct buf smallest, largest;      /* internal keys */
+    enum compression compression; /* asked for when it was written; single blocks may lack it */
+    struct buf smallest, largest; /* internal keys */
 };
 void manifest_table_deinit(struct manifest_table *table);
 
@@ -76,8 +80,9 @@ MUST_CHECK enum varve_status manifest_edit_remove_table(struct manifest_edit *ed
 /* Encode appends to `out`; VARVE_NO_MEMORY. Decode: an unknown tag is VARVE_UNSUPPORTED; tags out
  * of order, a repeated single field, a level over the maximum, a file or segment id of 0 or over
  * 2^63 - 1, bad keys,
- * ranges whose end lies before their beginning, more tombstones than entries, or bytes left over
- * are VARVE_CORRUPT. Caller frees a decoded edit with manifest_edit_deinit. */
+ * ranges whose end lies before their beginning, more tombstones than entries, a compression of no
+ * added table, or bytes left over are VARVE_CORRUPT. Caller frees a decoded edit with
+ * manifest_edit_deinit. */
 MUST_CHECK enum varve_status manifest_edit_encode(const struct manifest_edit *edit,
                                                   struct buf *out);
 MUST_CHECK enum varve_status manifest_edit_decode(struct varve_slice payload,

@@ -49,6 +49,10 @@ static void policy_parse_word(struct compaction_policy *policy, const char *word
         *(word[0] == 'f' ? &policy->start : &policy->end) = key;
         return;
     }
+    if (strcmp(word, "bottom=lz4") == 0) {
+        policy->compression_bottom = COMPRESSION_LZ4;
+        return;
+    }
     for (size_t i = 0; i < sizeof policy_words / sizeof policy_words[0]; i++)
         if (strncmp(word, policy_words[i].name, strlen(policy_words[i].name)) == 0) {
             uint64_t number = strtoull(word + strlen(policy_words[i].name), NULL, 10);
@@ -89,7 +93,9 @@ static void table_parse(struct manifest_table *table, const char *word)
     for (const char *more = word + used; *more != '\0' && *more != ')';
          more += strcspn(more, ",)")) {
         more++;
-        must(sscanf(more, "t%" SCNu64, &table->tombstone_count) == 1 ||
+        if (more[0] == 'z')
+            table->compression = more[1] == 's' ? COMPRESSION_ZSTD : COMPRESSION_LZ4;
+        must(more[0] == 'z' || sscanf(more, "t%" SCNu64, &table->tombstone_count) == 1 ||
              sscanf(more, "s%" SCNu64, &table->sequence_max) == 1 ||
              sscanf(more, "x%" SCNu64 "@%" SCNu64 "..%" SCNu64, &table->expiring_count,
                     &table->expiry_min_s, &table->expiry_max_s) == 3);

@@ -6,9 +6,9 @@
  *   L0 r9 a-f:64 | L6 r1 a-c:64 d-f:64(t3,x5@10..20)
  *
  * A table says its keys, its bytes, and in brackets how many of its 10 entries are tombstones (t),
- * how many expire and when (x), its greatest sequence (s; else 1). A policy changes some of the
- * standard figures, which plan_text_policy shows: "leveled trigger=2 cursor1=b",
- * "everything from=c to=e". A plan is
+ * how many expire and when (x), its greatest sequence (s; else 1), that it is compressed (z: lz4,
+ * zs: zstd; else not at all). A policy changes some of the standard figures, which plan_text_policy
+ * shows: "leveled trigger=2 cursor1=b", "everything from=c to=e", "bottom=lz4". A plan is
  *
  *   reason [move]: sources, newest first -> output level, run or "new", bytes [cuts, their bytes]
  *

@@ -120,6 +120,8 @@ static void sim_add_table(struct sim *sim, struct manifest_edit *edit, uint32_t 
                           unsigned last)
 {
     struct manifest_table meta = {.level = level, .run_id = run_id, .sequence_min = 1};
+    meta.compression = level + 1 >= sim->policy.max_levels ? sim->policy.compression_bottom
+                                                           : sim->policy.compression;
     struct sim_table table = {0};
     for (unsigned k = first; k <= last && k < SIM_KEYS; k++) {
         if (entries[k].sequence == 0)
@@ -393,6 +395,7 @@ static void sim_pick_policy(struct sim *sim)
     policy->mode = (enum compaction_mode)prng_below(&sim->prng, COMPACTION_EVERYTHING + 1);
     policy->keep.sequence =
         prng_chance(&sim->prng, 70) ? UINT64_MAX : prng_below(&sim->prng, sim->sequence + 1);
+    policy->compression_bottom = prng_chance(&sim->prng, 50) ? COMPRESSION_LZ4 : COMPRESSION_NONE;
     policy->start = policy->end = (struct varve_slice){0};
     if (policy->mode == COMPACTION_EVERYTHING && prng_chance(&sim->prng, 60)) {
         unsigned first = (unsigned)prng_below(&sim->prng, SIM_KEYS - 1);
@@ -548,6 +551,19 @@ static const struct script scripts[] = {
      "leveled everything from=d to=e", "asked: L1 r5 d-e | L2 r4 a-e -> L2 r4 64"},
     {"leveled: a part, at rest", "L1 r5 a-b:1 | L2 r4 a-c:1 | L3 r3 d-e:1",
      "leveled everything from=d to=e", "nothing"},
+    {"what was moved into the last level is left alone", "L6 r1 a-c:64 d-f:64(z)", "bottom=lz4",
+     "nothing"},
+    {"until the store is idle", "L6 r1 a-c:64(z) d-f:64", "fold bottom=lz4",
+     "idle: L6 r1 d-f -> L6 r1 128"},
+    {"or everything is asked for", "L6 r1 a-c:64 d-f:64(z)", "everything bottom=lz4",
+     "asked: L6 r1 a-c -> L6 r1 128"},
+    {"or a part with it", "L6 r1 a-c:64 d-f:64", "everything bottom=lz4 from=d",
+     "asked: L6 r1 d-f -> L6 r1 128"},
+    {"another compression of before is no move", "L6 r1 a-c:64(zs)", "fold bottom=lz4", "nothing"},
+    {"but is written anew by hand", "L6 r1 a-c:64(zs)", "everything bottom=lz4",
+     "asked: L6 r1 a-c -> L6 r1 128"},
+    {"what folds goes first", "L1 r7 a-b:32 | L6 r1 a-f:640", "fold bottom=lz4",
+     "idle: L1 r7 a-b | L6 r1 a-f -> L6 r1 62"},
     {"garbage: half of a table", "L6 r1 a-c:64(t4) d-f:64(t5)", "",
      "garbage: L6 r1 d-f -> L6 r1 128"},
     {"garbage that a snapshot needs", "L6 r1 d-f:64(t5,s70)", "keep=69", "nothing"},

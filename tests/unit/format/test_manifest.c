@@ -47,6 +47,7 @@ static void full_edit_make(struct manifest_edit *edit)
     for (uint64_t id = 1; id <= 5; id++) {
         struct manifest_table table;
         table_make(&table, id);
+        table.compression = (enum compression)(id % 3);
         ck_ok(manifest_edit_add_table(edit, &table));
         manifest_table_deinit(&table);
         ck_ok(manifest_edit_remove_table(edit, (uint32_t)id, id + 50));
@@ -66,6 +67,7 @@ static void ck_table_eq(const struct manifest_table *a, const struct manifest_ta
     ck_assert_uint_eq(a->sequence_max, b->sequence_max);
     ck_assert_uint_eq(a->time_min_ms, b->time_min_ms);
     ck_assert_uint_eq(a->time_max_ms, b->time_max_ms);
+    ck_assert_int_eq(a->compression, b->compression);
     ck_slice_eq(buf_slice(&a->smallest), buf_slice(&b->smallest));
     ck_slice_eq(buf_slice(&a->largest), buf_slice(&b->largest));
 }
@@ -131,7 +133,7 @@ START_TEST(edit_cuts)
         }
         free(cut);
     }
-    ck_assert_uint_eq(whole_prefixes, 7 + 15);
+    ck_assert_uint_eq(whole_prefixes, 7 + 15 + 4);
     manifest_edit_deinit(&edit);
     buf_deinit(&bytes);
 }
@@ -144,7 +146,8 @@ START_TEST(edit_refused)
         size_t size;
         enum varve_status status;
     } cases[] = {
-        {"\x0b", 1, VARVE_UNSUPPORTED},
+        {"\x0c", 1, VARVE_UNSUPPORTED},
+        {"\x0b\x01\x01", 3, VARVE_CORRUPT}, /* of no table */
         {"\x00", 1, VARVE_CORRUPT},
         {"\x01\x05\x01\x05", 4, VARVE_CORRUPT}, /* twice */
         {"\x02\x05\x01\x05", 4, VARVE_CORRUPT}, /* out of order */
@@ -201,6 +204,42 @@ START_TEST(table_refused)
         ck_status(table_decode(&bad[i]), VARVE_CORRUPT);
     buf_deinit(&broken);
     manifest_table_deinit(&good);
+}
+END_TEST
+
+START_TEST(compression_refused)
+{
+    struct manifest_edit edit = {0}, got = {0};
+    struct buf bytes = {0};
+    static const struct {
+        const char *bytes;
+        enum varve_status status;
+    } ends[] = {
+        {"\x0b\x02\x01\x0b\x03\x02", VARVE_OK},
+        {"\x0b\x02\x00\x0b\x03\x02", VARVE_CORRUPT}, /* none is not written */
+        {"\x0b\x02\x03\x0b\x03\x02", VARVE_CORRUPT}, /* unknown */
+        {"\x0b\x03\x01\x0b\x02\x02", VARVE_CORRUPT}, /* in another order */
+        {"\x0b\x02\x01\x0b\x02\x02", VARVE_CORRUPT}, /* twice */
+        {"\x0b\x02\x01\x0b\x09\x02", VARVE_CORRUPT}, /* of no table */
+    };
+    for (uint64_t id = 1; id <= 3; id++) {
+        struct manifest_table table;
+        table_make(&table, id);
+        ck_ok(manifest_edit_add_table(&edit, &table));
+        manifest_table_deinit(&table);
+    }
+    ck_ok(manifest_edit_encode(&edit, &bytes));
+    size_t size = bytes.size;
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        bytes.size = size;
+        ck_ok(buf_append(&bytes, ends[i].bytes, 6));
+        ck_status(manifest_edit_decode(buf_slice(&bytes), &got), ends[i].status);
+        if (ends[i].status == VARVE_OK)
+            ck_assert_int_eq(got.added[2].compression, COMPRESSION_ZSTD);
+        manifest_edit_deinit(&got);
+    }
+    manifest_edit_deinit(&edit);
+    buf_deinit(&bytes);
 }
 END_TEST
 
@@ -378,6 +417,7 @@ int main(void)
         {"edit_cuts", edit_cuts},
         {"edit_refused", edit_refused},
         {"table_refused", table_refused},
+        {"compression_refused", compression_refused},
         {"log_round_trip", log_round_trip},
         {"content_that_a_crc_covers", content_that_a_crc_covers},
         {"repeated_record", repeated_record},
