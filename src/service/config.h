@@ -43,6 +43,7 @@ struct service_config {
     enum config_log_format log_format;
 
     size_t max_connections;
+    size_t max_streams;
     size_t max_body_bytes;
     size_t bodies_in_flight_bytes;
     size_t answers_in_flight_bytes;

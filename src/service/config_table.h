@@ -45,6 +45,8 @@ enum config_kind {
     X(CHOICE, log_format, log_format, "text", 0, 0, "text|json", "form of a log line")             \
     X(COUNT, max_connections, max_connections, "4096", 1, 1000000, NULL,                           \
       "open connections; further ones are answered 503")                                           \
+    X(COUNT, max_streams, max_streams, "64", 1, 100000, NULL,                                      \
+      "scans of whole ranges at the same time; further ones are answered 503")                     \
     X(SIZE, max_body_bytes, max_body_bytes, "32MiB", CONFIG_KIB(1), CONFIG_GIB(1), NULL,           \
       "one request body")                                                                          \
     X(SIZE, max_value_bytes, engine.value_bytes_max, "16MiB", 1, VARVE_VALUE_BYTES_MAX, NULL,      \

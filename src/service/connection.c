@@ -9,6 +9,7 @@
 
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -126,6 +127,14 @@ bool connection_is_overdue(struct connection *connection, const struct service_c
                                      config->body_min_rate));
     }
     return false;
+}
+
+/* While a request waits nobody reads from its connection, so nobody would see it end. A client that
+ * has ended its own half only is taken for one that has gone. */
+enum scan_cut connection_judge_scan(const struct connection *connection)
+{
+    struct pollfd polled = {.fd = connection->fd, .events = POLLRDHUP};
+    return poll(&polled, 1, 0) > 0 ? SCAN_CLIENT_GONE : SCAN_RUNS;
 }
 
 void connection_shut(struct connection *connection)

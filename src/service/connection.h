@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "service/config.h"
+#include "service/scan.h"
 
 struct settings;
 
@@ -28,6 +29,7 @@ struct connection {
     int fd;                    /* borrowed from libmicrohttpd */
     bool over_limit;           /* one too many: to be told so and closed */
     bool shut;                 /* shut down already, soon to be closed */
+    struct scan *scan;         /* borrowed: that its request has under way; NULL: none */
     enum connection_phase phase;
     uint64_t since_ms;     /* when the phase began */
     uint64_t body_bytes;   /* BODY: come in so far */
@@ -49,6 +51,9 @@ void connection_enter(struct connection *connection, enum connection_phase phase
 /* True if it has had its time. It also finds out whether an idle connection has begun a request. */
 bool connection_is_overdue(struct connection *connection, const struct service_config *config,
                            uint64_t now_ms);
+
+/* Why its scan is to end, if it is. */
+enum scan_cut connection_judge_scan(const struct connection *connection);
 
 /* Ends it: libmicrohttpd sees that at its next turn and closes it. */
 void connection_shut(struct connection *connection);

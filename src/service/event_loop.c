@@ -146,13 +146,22 @@ static void run_daemon(struct event_loop *loop)
         loop->resumed || (MHD_get_timeout(loop->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0);
 }
 
+static void reap_scan(struct connection *c)
+{
+    enum scan_cut cut = connection_judge_scan(c);
+    if (cut != SCAN_RUNS)
+        scan_cut(c->scan, cut);
+}
+
 static void reap(struct event_loop *loop)
 {
     if (loop->now_ms - loop->reaped_ms < REAP_EVERY_MS)
         return;
     loop->reaped_ms = loop->now_ms;
     for (struct connection *c = loop->connections.first; c != NULL; c = c->next) {
-        if (!c->shut && connection_is_overdue(c, &loop->settings->config, loop->now_ms)) {
+        if (c->scan != NULL)
+            reap_scan(c);
+        else if (!c->shut && connection_is_overdue(c, &loop->settings->config, loop->now_ms)) {
             connection_shut(c);
             meter_add(&loop->meter.connections_timed_out, 1);
         }
@@ -179,6 +188,8 @@ static bool drain(struct event_loop *loop, uint64_t until_ms)
         quiesce(loop);
     bool overtime = loop->now_ms >= until_ms;
     for (struct connection *c = loop->connections.first; c != NULL; c = c->next) {
+        if (overtime && c->scan != NULL)
+            scan_cut(c->scan, SCAN_DRAINED);
         if (!c->shut && (overtime || connection_is_quiet(c)))
             connection_shut(c);
     }

@@ -80,6 +80,14 @@ static void batch_recycle(struct exchange *exchange)
     }
 }
 
+static void end_scan(struct exchange *exchange)
+{
+    if (exchange->scan == NULL)
+        return;
+    scan_free(exchange->scan);
+    service_end_scan(exchange->loop->service);
+}
+
 /* Ready for the next request: all but memory that is worth keeping is as new. */
 static void exchange_put_back(struct exchange *exchange)
 {
@@ -89,6 +97,7 @@ static void exchange_put_back(struct exchange *exchange)
     varve_value_release(&exchange->answer.lent);
     if (exchange->answer_reserved > 0)
         service_release_answer(loop->service, exchange->answer_reserved);
+    end_scan(exchange);
     if (loop->spare_exchange_count >= SPARE_EXCHANGES_MAX) {
         exchange_free(exchange);
         return;
@@ -149,6 +158,7 @@ void exchange_on_completed(void *context, struct MHD_Connection *connection, voi
     if (done == NULL)
         return;
     connection_enter(done->peer, CONNECTION_IDLE, loop->now_ms);
+    done->peer->scan = NULL;
     exchange_put_back(done);
 }
 
@@ -269,6 +279,7 @@ static void record(struct exchange *exchange)
         .bytes_in = exchange->body_seen,
         .bytes_out = sends_body(exchange) ? answer_bytes(&exchange->answer).size : 0,
         .duration_us = duration_us,
+        .is_scan = exchange->scan != NULL,
     };
     meter_record(&loop->meter, &event);
     if (!journal_wants(loop->service->journal, VARVE_LOG_DEBUG))
@@ -325,6 +336,8 @@ static enum MHD_Result take_step(struct exchange *exchange, enum exchange_step s
 {
     if (step == EXCHANGE_WAITS)
         return MHD_YES;
+    if (step == EXCHANGE_DROPS)
+        return MHD_NO;
     return send_answer(exchange);
 }
 
@@ -603,6 +616,16 @@ enum exchange_step exchange_work(struct exchange *exchange, enum thread_job_kind
     exchange->job.run = run;
     exchange->job.kind = kind;
     thread_pool_submit(exchange->loop->service->workers, &exchange->job);
+    return EXCHANGE_WAITS;
+}
+
+enum exchange_step exchange_scan(struct exchange *exchange, void (*run)(struct thread_job *job))
+{
+    wait(exchange);
+    exchange->peer->scan = exchange->scan;
+    exchange->job.run = run;
+    exchange->job.kind = THREAD_JOB_URGENT;
+    thread_pool_submit(exchange->loop->service->scanners, &exchange->job);
     return EXCHANGE_WAITS;
 }
 

@@ -23,6 +23,8 @@
 #include "service/headers.h"
 #include "service/json_answer.h"
 #include "service/problem.h"
+#include "service/range_query.h"
+#include "service/scan.h"
 #include "service/target.h"
 
 struct route;
@@ -39,6 +41,7 @@ enum exchange_phase {
 enum exchange_step {
     EXCHANGE_DONE,  /* the answer, or the problem, is set */
     EXCHANGE_WAITS, /* the route's finish goes on once the write request is delivered */
+    EXCHANGE_DROPS, /* nobody wants an answer: the connection is closed */
 };
 
 /* A zeroed one is empty. */
@@ -90,7 +93,9 @@ struct exchange {
     struct buf value;
     struct varve_batch *batch; /* kept for the next exchange */
     struct json_results results;
-    struct batch_work *batch_work;    /* owned; of a batch under way */
+    struct batch_work *batch_work; /* owned; of a batch under way */
+    enum range_form range_form;
+    struct scan *scan;                /* owned; of a whole range */
     struct varve_write_request write; /* delivered: the wait is over */
     struct thread_job job;
     bool waits_for_job;
@@ -140,6 +145,9 @@ enum exchange_step exchange_commit(struct exchange *exchange);
  * exchange_job_done; patient is what may wait for very long itself. */
 enum exchange_step exchange_work(struct exchange *exchange, enum thread_job_kind kind,
                                  void (*run)(struct thread_job *job));
+/* Suspends and has the steps of the exchange's scan done by scanners: `run` submits the job again
+ * to service->scanners, or ends with exchange_job_done. */
+enum exchange_step exchange_scan(struct exchange *exchange, void (*run)(struct thread_job *job));
 struct exchange *exchange_of_job(struct thread_job *job);
 void exchange_job_done(struct exchange *exchange, enum varve_status status);
 

@@ -162,6 +162,18 @@ enum varve_status json_page_end(struct json_page *page, struct varve_slice next_
     return json_writer_status(&w);
 }
 
+enum varve_status json_answer_count(struct buf *out, uint64_t count, uint64_t revision)
+{
+    struct json_writer w;
+    json_writer_init(&w, out);
+    json_write_object_begin(&w);
+    json_write_name(&w, "count");
+    json_write_uint(&w, count);
+    write_revision(&w, revision);
+    json_write_object_end(&w);
+    return json_writer_status(&w);
+}
+
 void json_results_deinit(struct json_results *results)
 {
     buf_deinit(&results->text);

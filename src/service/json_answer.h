@@ -51,6 +51,9 @@ MUST_CHECK enum varve_status json_page_add_key(struct json_page *page, struct va
 MUST_CHECK enum varve_status json_page_end(struct json_page *page, struct varve_slice next_cursor,
                                            uint64_t revision);
 
+/* {"count":…,"revision":…} of a whole range. */
+MUST_CHECK enum varve_status json_answer_count(struct buf *out, uint64_t count, uint64_t revision);
+
 /* The results of a batch, in the order of its operations, collected before the commit gives the
  * revision. VARVE_TOO_LARGE when the answer would be over LIMIT_BATCH_ANSWER_BYTES. A zeroed struct
  * is empty. */

@@ -24,7 +24,7 @@ static const unsigned status_codes[] = {
 
 static const char *const op_names[] = {
     [METER_OP_GET] = "get",     [METER_OP_PUT] = "put",     [METER_OP_DELETE] = "delete",
-    [METER_OP_RANGE] = "range", [METER_OP_BATCH] = "batch",
+    [METER_OP_RANGE] = "range", [METER_OP_BATCH] = "batch", [METER_OP_SCAN] = "scan",
 };
 
 static const char *const denial_names[] = {
@@ -72,7 +72,7 @@ void meter_record(struct meter *meter, const struct meter_event *event)
     meter_add(&meter->requests[event->route][event->method][status_find(event->status)], 1);
     meter_add(&meter->bytes_in, event->bytes_in);
     meter_add(&meter->bytes_out, event->bytes_out);
-    enum meter_op op = op_find(event->route, event->method);
+    enum meter_op op = event->is_scan ? METER_OP_SCAN : op_find(event->route, event->method);
     if (op != METER_OP_NONE)
         histogram_record(&meter->latency_us[op], event->duration_us);
 }
@@ -96,6 +96,8 @@ void meter_merge(struct meter *into, const struct meter *from)
     counter_merge(&into->connections_timed_out, &from->connections_timed_out);
     for (int denial = 0; denial < METER_DENIAL_COUNT; denial++)
         counter_merge(&into->denials[denial], &from->denials[denial]);
+    for (int cut = 0; cut < SCAN_CUT_COUNT; cut++)
+        counter_merge(&into->scans_cut[cut], &from->scans_cut[cut]);
     for (int op = 0; op < METER_OP_COUNT; op++)
         histogram_merge(&into->latency_us[op], &from->latency_us[op]);
 }

@@ -7,9 +7,11 @@
 #define SERVICE_METER_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/histogram.h"
+#include "service/scan.h"
 #include "service/target.h"
 
 /* name, path as the metrics label it */
@@ -40,6 +42,7 @@ enum meter_op {
     METER_OP_DELETE,
     METER_OP_RANGE,
     METER_OP_BATCH,
+    METER_OP_SCAN, /* of a whole range */
     METER_OP_COUNT,
     METER_OP_NONE = METER_OP_COUNT
 };
@@ -93,6 +96,7 @@ struct meter {
     _Atomic uint64_t bytes_in, bytes_out; /* bodies */
     _Atomic uint64_t connections_accepted, connections_refused, connections_timed_out;
     _Atomic uint64_t denials[METER_DENIAL_COUNT];
+    _Atomic uint64_t scans_cut[SCAN_CUT_COUNT]; /* by reason */
     struct histogram latency_us[METER_OP_COUNT];
 };
 
@@ -101,6 +105,7 @@ struct meter_event {
     enum request_method method;
     unsigned status;
     uint64_t bytes_in, bytes_out, duration_us;
+    bool is_scan; /* of a whole range */
 };
 void meter_record(struct meter *meter, const struct meter_event *event);
 

@@ -29,6 +29,16 @@ static double ratio(uint64_t part, uint64_t whole)
     return whole > 0 ? (double)part / (double)whole : 0;
 }
 
+static void write_scans(struct json_writer *w, const struct metrics *metrics)
+{
+    begin_group(w, "scans");
+    write_uint(w, "now", atomic_load(&metrics->service->scans));
+    for (int cut = SCAN_RUNS + 1; cut < SCAN_CUT_COUNT; cut++)
+        write_uint(w, scan_cut_label((enum scan_cut)cut),
+                   atomic_load(&metrics->meter.scans_cut[cut]));
+    json_write_object_end(w);
+}
+
 static void write_server(struct json_writer *w, const struct metrics *metrics)
 {
     struct service *service = metrics->service;
@@ -46,6 +56,7 @@ static void write_server(struct json_writer *w, const struct metrics *metrics)
     write_uint(w, "body_bytes_in_flight", atomic_load(&service->body_bytes));
     write_uint(w, "answer_bytes_in_flight", atomic_load(&service->answer_bytes));
     write_uint(w, "answers_refused", atomic_load(&service->answers_refused));
+    write_scans(w, metrics);
     begin_group(w, "auth_failures");
     for (int denial = 0; denial < METER_DENIAL_COUNT; denial++)
         write_uint(w, meter_denial_name((enum meter_denial)denial),

@@ -354,6 +354,22 @@ static const char *state_name(const struct metrics *metrics)
     return "ok";
 }
 
+static void add_scans(struct text *text, const struct metrics *metrics)
+{
+    static const char cut_off[] = "varve_scans_cut_off_total";
+    const struct service *service = metrics->service;
+    add_metric(text, "varve_scans", GAUGE, "Scans of whole ranges under way.",
+               atomic_load(&service->scans));
+    add_metric(text, "varve_scans_limit", GAUGE, "Scans of whole ranges at the same time at most.",
+               metrics->settings->config.max_streams);
+    begin_metric(text, cut_off, COUNTER, "Scans of whole ranges given up, by reason.");
+    for (int cut = SCAN_RUNS + 1; cut < SCAN_CUT_COUNT; cut++) {
+        char labels[48];
+        snprintf(labels, sizeof labels, "{reason=\"%s\"}", scan_cut_label((enum scan_cut)cut));
+        add_uint(text, cut_off, labels, atomic_load(&metrics->meter.scans_cut[cut]));
+    }
+}
+
 static void add_service(struct text *text, const struct metrics *metrics)
 {
     static const char *const states[] = {"ok", "recovering", "draining", "read_only", "no_space"};
@@ -400,6 +416,7 @@ static void add_service(struct text *text, const struct metrics *metrics)
     add_metric(text, "varve_http_answers_refused_total", COUNTER,
                "Answers that found no room in their budget.",
                atomic_load(&service->answers_refused));
+    add_scans(text, metrics);
 }
 
 static void add_process(struct text *text, const struct metrics *metrics)

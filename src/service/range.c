@@ -5,6 +5,9 @@
  * each step, for which item is the last shows only when the iterator has left it.
  *
  * A worker does that: there may be any number of deleted keys between two items.
+ *
+ * A count may take minutes. It goes in steps, between which others have their turn, and is given up
+ * when its client has gone or the server has no more time.
  */
 #include "service/range.h"
 
@@ -15,6 +18,8 @@
 #include "service/headers.h"
 #include "service/json_answer.h"
 #include "service/range_query.h"
+#include "service/scan.h"
+#include "service/settings.h"
 
 struct page {
     const struct range_query *range;
@@ -101,6 +106,12 @@ static enum varve_status write_page(struct page *page, struct varve_db *db, stru
 static enum varve_status prepare_range(struct exchange *exchange)
 {
     size_t choice = 0;
+    bool counts = false;
+    enum varve_status status =
+        query_get_bool(&exchange->target.query, "count_only", &counts, &exchange->problem);
+    if (status != VARVE_OK)
+        return status;
+    exchange->range_form = counts ? RANGE_COUNT : RANGE_PAGE;
     return accept_choose(exchange_headers(exchange), exchange_header_count(exchange),
                          &representation_types[REPRESENTATION_JSON], 1, &choice,
                          &exchange->problem);
@@ -111,7 +122,8 @@ static void answer_page(struct exchange *exchange)
 {
     struct range_query range = {0};
     struct page page = {.range = &range};
-    if (range_query_parse(&range, &exchange->target.query, &exchange->problem) != VARVE_OK) {
+    if (range_query_parse(&range, &exchange->target.query, RANGE_PAGE, &exchange->problem) !=
+        VARVE_OK) {
         exchange_refuse(exchange);
         goto out;
     }
@@ -133,14 +145,61 @@ static void run_range(struct thread_job *job)
     exchange_job_done(exchange, VARVE_OK);
 }
 
+/* Makes the exchange's scan. On failure the problem is set. */
+static enum varve_status begin_scan(struct exchange *exchange)
+{
+    struct service *service = exchange->loop->service;
+    size_t limit = exchange->loop->settings->config.max_streams;
+    if (!service_begin_scan(service, limit))
+        return problem_set(&exchange->problem, PROBLEM_BUSY,
+                           "%zu whole ranges are scanned already, which is the limit", limit);
+    enum varve_status status = scan_new(exchange->db, &exchange->scan);
+    if (status != VARVE_OK) {
+        service_end_scan(service);
+        return problem_set_status(&exchange->problem, status);
+    }
+    return range_query_parse(&exchange->scan->range, &exchange->target.query, exchange->range_form,
+                             &exchange->problem);
+}
+
+static void run_count(struct thread_job *job)
+{
+    struct exchange *exchange = exchange_of_job(job);
+    enum varve_status status = scan_count(exchange->scan);
+    if (status == VARVE_OK)
+        thread_pool_submit(exchange->loop->service->scanners, job);
+    else
+        exchange_job_done(exchange, status);
+}
+
+static enum exchange_step finish_count(struct exchange *exchange)
+{
+    const struct scan *scan = exchange->scan;
+    enum varve_status status = exchange->write.status;
+    enum scan_cut cut = scan_cut_reason(scan);
+    exchange->peer->scan = NULL;
+    if (status == VARVE_CLOSED && cut != SCAN_RUNS)
+        meter_add(&exchange->loop->meter.scans_cut[cut], 1);
+    if (status == VARVE_CLOSED && cut == SCAN_CLIENT_GONE)
+        return EXCHANGE_DROPS;
+    if (status == VARVE_END)
+        status = json_answer_count(&exchange->answer.body, scan->count, scan->revision);
+    return status == VARVE_OK
+               ? exchange_answer(exchange, MHD_HTTP_OK, representation_types[REPRESENTATION_JSON])
+               : exchange_fail(exchange, status);
+}
+
 static enum exchange_step handle_range(struct exchange *exchange)
 {
+    if (exchange->range_form == RANGE_COUNT)
+        return begin_scan(exchange) == VARVE_OK ? exchange_scan(exchange, run_count)
+                                                : exchange_refuse(exchange);
     return exchange_work(exchange, THREAD_JOB_URGENT, run_range);
 }
 
 static enum exchange_step finish_range(struct exchange *exchange)
 {
-    return EXCHANGE_DONE;
+    return exchange->range_form == RANGE_COUNT ? finish_count(exchange) : EXCHANGE_DONE;
 }
 
 const struct route range_route = {

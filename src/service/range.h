@@ -1,4 +1,4 @@
-/* service/range.h: GET /kv/range, a page of a scan. */
+/* service/range.h: GET /kv/range, a page of a scan, or how much there is. */
 #ifndef SERVICE_RANGE_H
 #define SERVICE_RANGE_H
 

@@ -12,8 +12,8 @@
 #include "service/limits.h"
 
 static const char *const known_params[] = {
-    "start", "start64", "end",       "end64",    "prefix", "prefix64",
-    "limit", "reverse", "keys_only", "encoding", "cursor", NULL,
+    "start",   "start64",   "end",      "end64",  "prefix",     "prefix64", "limit",
+    "reverse", "keys_only", "encoding", "cursor", "count_only", NULL,
 };
 
 struct bounds_given {
@@ -147,16 +147,29 @@ static enum varve_status apply_cursor(struct range_query *range, struct varve_sl
     return VARVE_OK;
 }
 
+static enum varve_status parse_limit(struct range_query *range, const struct query *query,
+                                     enum range_form form, struct problem *ret_problem)
+{
+    if (form == RANGE_PAGE) {
+        range->limit = LIMIT_RANGE_ITEMS_DEFAULT;
+        return query_get_uint(query, "limit", 1, LIMIT_RANGE_ITEMS_MAX, &range->limit, ret_problem);
+    }
+    range->limit = UINT64_MAX;
+    if (query_find(query, "limit") != NULL || query_find(query, "cursor") != NULL)
+        return problem_set(ret_problem, PROBLEM_INVALID_PARAMETER,
+                           "\"count_only\" excludes \"limit\" and \"cursor\"");
+    return VARVE_OK;
+}
+
 enum varve_status range_query_parse(struct range_query *ret_range, struct query *query,
-                                    struct problem *ret_problem)
+                                    enum range_form form, struct problem *ret_problem)
 {
     struct bounds_given given = {.reverse = query_find(query, "reverse") != NULL};
     const struct query_param *cursor = query_find(query, "cursor");
-    uint64_t limit = LIMIT_RANGE_ITEMS_DEFAULT;
 
     enum varve_status status = query_check_known(query, known_params, ret_problem);
     if (status == VARVE_OK)
-        status = query_get_uint(query, "limit", 1, LIMIT_RANGE_ITEMS_MAX, &limit, ret_problem);
+        status = parse_limit(ret_range, query, form, ret_problem);
     if (status == VARVE_OK)
         status = query_get_bool(query, "reverse", &ret_range->reverse, ret_problem);
     if (status == VARVE_OK)
@@ -167,7 +180,6 @@ enum varve_status range_query_parse(struct range_query *ret_range, struct query 
         status = parse_bounds(ret_range, query, &given, ret_problem);
     if (status != VARVE_OK)
         return status;
-    ret_range->limit = (size_t)limit;
     ret_range->behind_hash =
         cursor_bound_hash(ret_range->reverse ? ret_range->end : ret_range->start);
     return cursor != NULL ? apply_cursor(ret_range, cursor->value, &given, ret_problem) : VARVE_OK;

@@ -1,12 +1,13 @@
 /*
- * service/range_query.h: what a scan asks for: bounds, direction, page, and where to go on. On any
- * status but VARVE_OK `ret_problem` says all. Not thread safe.
+ * service/range_query.h: what a scan asks for: bounds, direction, how much, and where to go on. On
+ * any status but VARVE_OK `ret_problem` says all. Not thread safe.
  */
 #ifndef SERVICE_RANGE_QUERY_H
 #define SERVICE_RANGE_QUERY_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <varve/slice.h>
 
@@ -14,6 +15,12 @@
 #include "base/status.h"
 #include "service/problem.h"
 #include "service/query.h"
+
+/* What becomes of the keys; it decides what `limit` may be. */
+enum range_form {
+    RANGE_PAGE,
+    RANGE_COUNT, /* one number: no limit, no cursor */
+};
 
 struct range_query {
     /* What is left of the range: with a cursor, narrowed to what lies behind its last key. */
@@ -23,7 +30,7 @@ struct range_query {
     bool reverse;
     bool keys_only;
     bool utf8;
-    size_t limit;
+    uint64_t limit;
     uint64_t behind_hash;           /* for the next cursor */
     struct buf bound, cursor_bytes; /* owned: what slices may point to */
 };
@@ -32,7 +39,7 @@ struct range_query {
  * slices are borrowed until `query` or `ret_range` is deinited. `ret_range` is zeroed before;
  * deinit it in any case. */
 MUST_CHECK enum varve_status range_query_parse(struct range_query *ret_range, struct query *query,
-                                               struct problem *ret_problem);
+                                               enum range_form form, struct problem *ret_problem);
 void range_query_deinit(struct range_query *range); /* takes a zeroed one */
 
 /* Appends the cursor of the page behind `last_key`. VARVE_NO_MEMORY. */

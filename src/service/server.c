@@ -33,6 +33,7 @@
 #include "service/settings.h"
 
 #define WORKERS 4u /* patient jobs take all but one of them */
+#define SCANNERS_MIN 2u
 #define WAIT_MS_MAX 5000
 #define RECOVERY_NOTICE "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=recovering"
 #define FILES_BESIDE_CONNECTIONS 256u
@@ -144,7 +145,10 @@ static enum varve_status make_loops(struct server *server, char *ret_address, bo
 static enum varve_status start_loops(struct server *server, struct varve_error *ret_error)
 {
     struct service *service = &server->service;
+    size_t scanners = service->loop_count > SCANNERS_MIN ? service->loop_count : SCANNERS_MIN;
     enum varve_status status = thread_pool_new(WORKERS, "work", &service->workers);
+    if (status == VARVE_OK)
+        status = thread_pool_new(scanners, "scan", &service->scanners);
     for (size_t i = 0; status == VARVE_OK && i < service->loop_count; i++) {
         status = event_loop_start(service->loops[i]);
         if (status == VARVE_OK)
@@ -329,6 +333,7 @@ static enum varve_status stop(struct server *server)
     if (server->opener_runs)
         pthread_join(server->opener, NULL);
     thread_pool_free(service->workers);
+    thread_pool_free(service->scanners);
     enum varve_status status = varve_close(service_db(service));
     /* Only now: whoever delivers to a loop may still be about to wake it when the loop has ended.
      */

@@ -75,3 +75,17 @@ void service_release_answer(struct service *service, size_t size)
 {
     atomic_fetch_sub_explicit(&service->answer_bytes, size, memory_order_relaxed);
 }
+
+bool service_begin_scan(struct service *service, size_t limit)
+{
+    size_t before = atomic_fetch_add_explicit(&service->scans, 1, memory_order_relaxed);
+    if (before < limit)
+        return true;
+    service_end_scan(service);
+    return false;
+}
+
+void service_end_scan(struct service *service)
+{
+    atomic_fetch_sub_explicit(&service->scans, 1, memory_order_relaxed);
+}

@@ -31,9 +31,10 @@ struct service {
     const struct journal *journal;       /* borrowed */
     struct event_loop **loops;           /* complete before a loop runs */
     size_t loop_count;
-    struct thread_pool *workers; /* for what must not hold an event loop up */
-    uint64_t random;             /* of this process */
-    time_t started_at;           /* wall clock */
+    struct thread_pool *workers;  /* for what must not hold an event loop up */
+    struct thread_pool *scanners; /* for steps of scans, which may be any number */
+    uint64_t random;              /* of this process */
+    time_t started_at;            /* wall clock */
 
     struct {
         struct mutex lock;
@@ -45,6 +46,7 @@ struct service {
     _Atomic int state;             /* enum service_state */
 
     _Atomic size_t connections;       /* now, over all loops */
+    _Atomic size_t scans;             /* of whole ranges, now */
     _Atomic size_t body_bytes;        /* now, reserved for bodies in flight */
     _Atomic size_t body_bytes_max;    /* of the settings that count */
     _Atomic size_t answer_bytes;      /* now, reserved for large answers in flight */
@@ -82,5 +84,9 @@ void service_release_body(struct service *service, size_t size);
  * always gets it. Thread safe. */
 bool service_reserve_answer(struct service *service, size_t held, size_t size);
 void service_release_answer(struct service *service, size_t size);
+
+/* One scan more under way; false when there are `limit` already. */
+bool service_begin_scan(struct service *service, size_t limit);
+void service_end_scan(struct service *service);
 
 #endif

@@ -14,12 +14,18 @@ struct asked {
     struct problem problem;
 };
 
-static enum varve_status ask(struct asked *asked, struct varve_slice text)
+static enum varve_status ask_as(struct asked *asked, struct varve_slice text, enum range_form form)
 {
     *asked = (struct asked){0};
     enum varve_status status = query_parse(&asked->query, text, &asked->problem);
-    return status == VARVE_OK ? range_query_parse(&asked->range, &asked->query, &asked->problem)
-                              : status;
+    return status == VARVE_OK
+               ? range_query_parse(&asked->range, &asked->query, form, &asked->problem)
+               : status;
+}
+
+static enum varve_status ask(struct asked *asked, struct varve_slice text)
+{
+    return ask_as(asked, text, RANGE_PAGE);
 }
 
 static void asked_deinit(struct asked *asked)
@@ -106,10 +112,26 @@ START_TEST(refused_bounds)
         {"raw", "\"raw\""},
         {"key=a", "\"key\""},
         {"sync=true", "\"sync\""},
-        {"count_only=true", "\"count_only\""},
     };
     for (size_t i = 0; i < COUNT(cases); i++)
         ck_refused(cases[i].text, PROBLEM_INVALID_PARAMETER, cases[i].word);
+}
+END_TEST
+
+START_TEST(count)
+{
+    struct asked asked;
+    ck_ok(ask_as(&asked, L("count_only=true&prefix=a&reverse=true"), RANGE_COUNT));
+    ck_bytes(asked.range.start, L("a"));
+    ck_bytes(asked.range.end, L("b"));
+    ck_assert_uint_eq(asked.range.limit, UINT64_MAX);
+    asked_deinit(&asked);
+    static const char *const refused[] = {"limit=5", "cursor=x", "cursor="};
+    for (size_t i = 0; i < COUNT(refused); i++) {
+        ck_assert_int_eq(ask_as(&asked, varve_slice_str(refused[i]), RANGE_COUNT), VARVE_INVALID);
+        ck_problem(&asked.problem, PROBLEM_INVALID_PARAMETER, "\"count_only\" excludes");
+        asked_deinit(&asked);
+    }
 }
 END_TEST
 
@@ -292,6 +314,7 @@ int main(void)
         {"bounds", bounds},
         {"prefixes", prefixes},
         {"refused_bounds", refused_bounds},
+        {"count", count},
         {"bound_lengths", bound_lengths},
         {"page", page},
         {"cursors", cursors},

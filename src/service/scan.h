@@ -1,0 +1,55 @@
+/*
+ * service/scan.h: a pass over a whole range, however long that is: a count, or the lines of a
+ * stream. Scanners (threads of a pool) do it in steps, so that many passes share them. It belongs
+ * to one thread at a time, but for scan_cut and scan_cut_reason, which are for any.
+ */
+#ifndef SERVICE_SCAN_H
+#define SERVICE_SCAN_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <varve/db.h>
+#include <varve/iterator.h>
+
+#include "base/status.h"
+#include "service/range_query.h"
+
+/* Why a scan ends before its range does: name, label in the metrics */
+#define SCAN_CUT_MAP(X)                                                                            \
+    X(CLIENT_GONE, "client_gone")                                                                  \
+    X(DRAINED, "drain")
+
+enum scan_cut {
+    SCAN_RUNS, /* it does not */
+#define SCAN_CUT_ENUM(name, label) SCAN_##name,
+    SCAN_CUT_MAP(SCAN_CUT_ENUM)
+#undef SCAN_CUT_ENUM
+        SCAN_CUT_COUNT
+};
+const char *scan_cut_label(enum scan_cut cut);
+
+struct scan {
+    struct range_query range;        /* owned */
+    struct varve_db *db;             /* borrowed */
+    struct varve_iterator *iterator; /* owned; NULL before the first step and after the last */
+    uint64_t revision;               /* of the view, once there was an iterator */
+    uint64_t count;                  /* items so far */
+    _Atomic int cut;                 /* enum scan_cut */
+};
+
+/* VARVE_NO_MEMORY. Caller frees with scan_free. */
+MUST_CHECK enum varve_status scan_new(struct varve_db *db, struct scan **ret_scan);
+void scan_free(struct scan *scan); /* takes NULL */
+
+/* Ends it at its next item; the first reason stays. */
+void scan_cut(struct scan *scan, enum scan_cut cut);
+enum scan_cut scan_cut_reason(const struct scan *scan);
+
+/* A step of a count. VARVE_OK: there is more to do; VARVE_END: `count` is all. VARVE_CLOSED when it
+ * was cut, or a failure of the store. The iterator is gone unless there is more to do. */
+MUST_CHECK enum varve_status scan_count(struct scan *scan);
+
+#endif
