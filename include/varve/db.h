@@ -168,6 +168,7 @@ enum varve_stall_cause {
     VARVE_STALL_BY_LEVEL0,    /* has too many runs */
     VARVE_STALL_BY_MEMTABLES, /* wait for their flush, as many as may be */
     VARVE_STALL_BY_TIERS,     /* hold too much beside the last level */
+    VARVE_STALL_BY_MEMORY,    /* is short, until a memtable is flushed */
 };
 
 struct varve_level_stats {
@@ -225,6 +226,17 @@ struct varve_stats {
     enum varve_stall stall;
     enum varve_stall_cause stall_cause;
     uint64_t debt_percent; /* how far merging is behind, now; 100: writes wait */
+
+    /* Memory, now: the budget, what counts against it, and that by kind. */
+    uint64_t memory_budget_bytes, memory_used_bytes;
+    uint64_t memory_memtable_bytes; /* chunks of memtables: in use, held by readers, at rest */
+    uint64_t memory_cache_bytes;    /* blocks that are kept */
+    uint64_t memory_table_bytes;    /* index and filter of open tables */
+    uint64_t memory_read_bytes;     /* blocks in use that are not kept */
+    uint64_t memory_writer_bytes;   /* tables being written */
+    uint64_t memory_queue_bytes;    /* batches that wait for their commit */
+    uint64_t early_flushes;         /* memtables flushed before they were full, for memory */
+    uint64_t memory_stalls;         /* of the stalls: those that waited for memory */
 
     uint64_t get_runs, get_blocks; /* that gets asked and searched, see varve_amplification */
     uint64_t bloom_checks, bloom_useful, bloom_false_positives;

@@ -66,7 +66,12 @@ struct varve_options {
     size_t bloom_bits_per_key;     /* at least, 0 (none) to 32; default 10 */
     size_t table_bytes;            /* output table target, 64 KiB to 4 GiB; default 64 MiB */
     size_t block_cache_bytes;      /* data, index and filter blocks; default 256 MiB */
-    size_t open_tables_max;        /* tables kept open, 16 to 100,000; default 1,000 */
+    /* All that the store holds in memory, 4 MiB to 1 TiB, at least block_cache_bytes and two of
+     * memtable_bytes. At 90 % the block cache gives way and the largest memtable is flushed early;
+     * beyond it writes wait for a flush. 0 (default): the sum of what memtables, block cache and
+     * write queue may take by themselves. */
+    size_t memory_budget_bytes;
+    size_t open_tables_max; /* tables kept open, 16 to 100,000; default 1,000 */
 
     /* Of data blocks, kept where it saves an eighth. What comes to the last level without a merge,
      * as ordered loads do, gets its compression when nobody writes. */

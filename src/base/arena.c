@@ -98,12 +98,24 @@ void arena_deinit(struct arena *arena, struct arena_chunks *keep, size_t keep_ma
     *arena = (struct arena){0};
 }
 
+bool arena_lacks(const struct arena *arena, size_t size)
+{
+    return size > (size_t)(arena->end - arena->at) &&
+           (arena->spare.first == NULL || size > arena->spare.first->bytes);
+}
+
+void arena_take_chunk(struct arena *arena, struct arena_chunks *from)
+{
+    if (from->first == NULL || from->first->bytes != arena->chunk_bytes)
+        return;
+    chunks_push(&arena->spare, chunks_pop(from));
+    arena->reserved_bytes += arena->chunk_bytes;
+}
+
 enum varve_status arena_reserve(struct arena *arena, size_t size)
 {
     arena->promised_bytes = size;
-    if (size <= (size_t)(arena->end - arena->at))
-        return VARVE_OK;
-    if (arena->spare.first != NULL && size <= arena->spare.first->bytes)
+    if (!arena_lacks(arena, size))
         return VARVE_OK;
     size_t bytes = size > arena->chunk_bytes ? size : arena->chunk_bytes;
     struct arena_chunk *chunk = chunk_new(arena, bytes);

@@ -6,6 +6,7 @@
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,12 @@ void arena_deinit(struct arena *arena, struct arena_chunks *keep, size_t keep_ma
  * the system, so that what follows cannot fail. Only the last reservation counts.
  * VARVE_NO_MEMORY. */
 MUST_CHECK enum varve_status arena_reserve(struct arena *arena, size_t size);
+
+/* Whether such a reservation would have to ask the system. */
+bool arena_lacks(const struct arena *arena, size_t size);
+
+/* Takes one chunk of the regular size over from `from`, if there is one. */
+void arena_take_chunk(struct arena *arena, struct arena_chunks *from);
 
 /* Aligned to 8. NULL when out of memory. What was reserved is used first; a piece larger than a
  * quarter of a chunk that is not reserved gets a chunk of its own. */

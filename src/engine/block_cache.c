@@ -26,6 +26,12 @@
 #define SHARD_COUNT (1u << SHARD_BITS)
 #define BUCKETS_MIN 64u /* per shard; doubled when there are more blocks */
 
+/* What the system's allocator adds to the two pieces of a block, about. */
+#define BLOCK_PIECES_BYTES 32u
+
+/* The part of the budget that stays whatever others take. */
+#define FLOOR_FRACTION 4u
+
 struct cached_block {
     struct cached_block *hash_next;
     struct cached_block *newer, *older; /* in the shard's list */
@@ -33,7 +39,8 @@ struct cached_block {
     uint8_t *data;
     size_t size;
     _Atomic uint32_t references;
-    bool asked; /* since it was last at the front; under the shard's lock */
+    enum memory_kind charged; /* as; changes under the shard's lock */
+    bool asked;               /* since it was last at the front; under the shard's lock */
 };
 
 struct block_shard {
@@ -55,7 +62,8 @@ struct cache_fetcher {
 struct block_cache {
     struct cache_fetcher waiting, unwaiting;
     size_t budget_bytes;
-    _Atomic int64_t charged_bytes;
+    struct memory_budget *memory;
+    _Atomic int64_t charged_bytes, bucket_bytes;
     struct block_shard shards[SHARD_COUNT];
 };
 
@@ -71,21 +79,45 @@ static struct block_shard *shard_of(struct block_cache *cache, uint64_t hash)
 
 static size_t block_bytes(const struct cached_block *block)
 {
-    return sizeof *block + block->size;
+    return sizeof *block + block->size + BLOCK_PIECES_BYTES;
 }
 
-/* What blocks may take in one shard, now. */
-static size_t shard_share(struct block_cache *cache)
+/* The budget, as far as others leave it that have what is charged now and `more_bytes`. */
+static size_t cache_bytes_max(const struct block_cache *cache, size_t more_bytes)
 {
-    int64_t charged = atomic_load_explicit(&cache->charged_bytes, memory_order_relaxed);
-    size_t taken = charged > 0 ? (size_t)charged : 0;
-    return taken < cache->budget_bytes ? (cache->budget_bytes - taken) / SHARD_COUNT : 0;
+    size_t room = memory_budget_cache_room(cache->memory, more_bytes);
+    if (room < cache->budget_bytes / FLOOR_FRACTION)
+        return cache->budget_bytes / FLOOR_FRACTION;
+    return room < cache->budget_bytes ? room : cache->budget_bytes;
 }
 
-static void block_unref(struct cached_block *block)
+/* What blocks may take in one shard, with `more_bytes` for others. */
+static size_t shard_share(struct block_cache *cache, size_t more_bytes)
+{
+    int64_t charged = atomic_load_explicit(&cache->charged_bytes, memory_order_relaxed) +
+                      atomic_load_explicit(&cache->bucket_bytes, memory_order_relaxed);
+    size_t taken = charged > 0 ? (size_t)charged : 0;
+    size_t most = cache_bytes_max(cache, more_bytes);
+    return taken < most ? (most - taken) / SHARD_COUNT : 0;
+}
+
+static void block_charge(struct block_cache *cache, struct cached_block *block,
+                         enum memory_kind kind)
+{
+    memory_budget_charge(cache->memory, kind, (int64_t)block_bytes(block));
+    block->charged = kind;
+}
+
+static void block_uncharge(struct block_cache *cache, const struct cached_block *block)
+{
+    memory_budget_charge(cache->memory, block->charged, -(int64_t)block_bytes(block));
+}
+
+static void block_unref(struct block_cache *cache, struct cached_block *block)
 {
     if (atomic_fetch_sub_explicit(&block->references, 1, memory_order_acq_rel) != 1)
         return;
+    block_uncharge(cache, block);
     free(block->data);
     free(block);
 }
@@ -117,8 +149,15 @@ static struct cached_block **find_locked(struct block_shard *shard, uint64_t has
     return link;
 }
 
+static void buckets_charge(struct block_cache *cache, int64_t count)
+{
+    int64_t bytes = count * (int64_t)sizeof(struct cached_block *);
+    atomic_fetch_add_explicit(&cache->bucket_bytes, bytes, memory_order_relaxed);
+    memory_budget_charge(cache->memory, MEMORY_CACHE, bytes);
+}
+
 /* Without memory for it the chains just get longer. */
-static void grow_locked(struct block_shard *shard)
+static void grow_locked(struct block_cache *cache, struct block_shard *shard)
 {
     size_t count = shard->bucket_count * 2;
     struct cached_block **buckets = calloc(count, sizeof(struct cached_block *));
@@ -131,12 +170,15 @@ static void grow_locked(struct block_shard *shard)
         *bucket = block;
     }
     free(shard->buckets);
+    buckets_charge(cache, (int64_t)(count - shard->bucket_count));
     shard->buckets = buckets;
     shard->bucket_count = count;
 }
 
-/* Takes a block out of the table and drops the table's reference. */
-static void remove_locked(struct block_shard *shard, struct cached_block *block)
+/* Takes a block out of the table and drops the table's reference. One that is pinned counts as
+ * what its readers hold from now on. */
+static void remove_locked(struct block_cache *cache, struct block_shard *shard,
+                          struct cached_block *block)
 {
     assert(mutex_is_held(&shard->lock));
     uint64_t hash = block_hash(block->file_id, block->offset);
@@ -146,12 +188,16 @@ static void remove_locked(struct block_shard *shard, struct cached_block *block)
     list_unlink_locked(shard, block);
     shard->block_count--;
     shard->bytes -= block_bytes(block);
-    block_unref(block);
+    if (atomic_load_explicit(&block->references, memory_order_acquire) > 1) {
+        block_uncharge(cache, block);
+        block_charge(cache, block, MEMORY_READS);
+    }
+    block_unref(cache, block);
 }
 
 /* Evicts until no more than `bytes_max` are left, or all that is left is pinned. Every block gets
  * its second chance at most once, so twice the number of blocks is enough. */
-static void trim_locked(struct block_shard *shard, size_t bytes_max)
+static void trim_locked(struct block_cache *cache, struct block_shard *shard, size_t bytes_max)
 {
     assert(mutex_is_held(&shard->lock));
     size_t steps = 2 * shard->block_count;
@@ -164,7 +210,7 @@ static void trim_locked(struct block_shard *shard, size_t bytes_max)
             list_push_locked(shard, block);
             continue;
         }
-        remove_locked(shard, block);
+        remove_locked(cache, shard, block);
         shard->evictions++;
     }
 }
@@ -198,8 +244,9 @@ static struct cached_block *insert(struct block_cache *cache, uint64_t hash,
                                    struct cached_block *block, bool keep)
 {
     struct block_shard *shard = shard_of(cache, hash);
-    size_t share = shard_share(cache), bytes = block_bytes(block);
+    size_t share = shard_share(cache, 0), bytes = block_bytes(block);
     struct cached_block *use = block;
+    enum memory_kind kind = MEMORY_READS;
     mutex_lock(&shard->lock);
     shard->block_reads++;
     shard->block_read_bytes += block->size;
@@ -209,11 +256,11 @@ static struct cached_block *insert(struct block_cache *cache, uint64_t hash,
             pin_locked(found);
             use = found;
         } else {
-            trim_locked(shard, share - bytes);
+            trim_locked(cache, shard, share - bytes);
         }
         if (found == NULL && shard->bytes + bytes <= share) {
             if (shard->block_count >= shard->bucket_count)
-                grow_locked(shard);
+                grow_locked(cache, shard);
             struct cached_block **bucket = &shard->buckets[hash & (shard->bucket_count - 1)];
             block->hash_next = *bucket;
             *bucket = block;
@@ -221,11 +268,13 @@ static struct cached_block *insert(struct block_cache *cache, uint64_t hash,
             shard->block_count++;
             shard->bytes += bytes;
             atomic_fetch_add_explicit(&block->references, 1, memory_order_relaxed);
+            kind = MEMORY_CACHE;
         }
     }
+    block_charge(cache, block, kind);
     mutex_unlock(&shard->lock);
     if (use != block)
-        block_unref(block);
+        block_unref(cache, block);
     return use;
 }
 
@@ -261,12 +310,14 @@ static enum varve_status cache_fetch(struct block_fetcher *fetcher, struct sstab
 
 static void cache_release(struct block_fetcher *fetcher, struct block_ref *ref)
 {
+    struct cache_fetcher *own = (struct cache_fetcher *)fetcher;
     if (ref->pin != NULL)
-        block_unref(ref->pin);
+        block_unref(own->cache, ref->pin);
     *ref = (struct block_ref){0};
 }
 
-enum varve_status block_cache_new(size_t budget_bytes, struct block_cache **ret_cache)
+enum varve_status block_cache_new(size_t budget_bytes, struct memory_budget *memory,
+                                  struct block_cache **ret_cache)
 {
     struct block_cache *cache = calloc(1, sizeof *cache);
     if (cache == NULL)
@@ -275,7 +326,9 @@ enum varve_status block_cache_new(size_t budget_bytes, struct block_cache **ret_
     cache->waiting = (struct cache_fetcher){.base = base, .cache = cache, .may_wait = true};
     cache->unwaiting = (struct cache_fetcher){.base = base, .cache = cache};
     cache->budget_bytes = budget_bytes;
+    cache->memory = memory;
     atomic_init(&cache->charged_bytes, 0);
+    atomic_init(&cache->bucket_bytes, 0);
     for (size_t i = 0; i < SHARD_COUNT; i++)
         mutex_init(&cache->shards[i].lock);
     for (size_t i = 0; i < SHARD_COUNT; i++) {
@@ -286,6 +339,7 @@ enum varve_status block_cache_new(size_t budget_bytes, struct block_cache **ret_
             return status_raise(VARVE_NO_MEMORY);
         }
         shard->bucket_count = BUCKETS_MIN;
+        buckets_charge(cache, BUCKETS_MIN);
     }
     *ret_cache = cache;
     return VARVE_OK;
@@ -301,9 +355,10 @@ void block_cache_free(struct block_cache *cache)
         while (block != NULL) {
             struct cached_block *older = block->older;
             assert(atomic_load(&block->references) == 1);
-            block_unref(block);
+            block_unref(cache, block);
             block = older;
         }
+        buckets_charge(cache, -(int64_t)shard->bucket_count);
         free(shard->buckets);
         mutex_deinit(&shard->lock);
     }
@@ -320,17 +375,22 @@ struct block_fetcher *block_cache_fetcher_unwaiting(struct block_cache *cache)
     return &cache->unwaiting.base;
 }
 
+void block_cache_trim(struct block_cache *cache, size_t more_bytes)
+{
+    size_t share = shard_share(cache, more_bytes);
+    for (size_t i = 0; i < SHARD_COUNT; i++) {
+        mutex_lock(&cache->shards[i].lock);
+        trim_locked(cache, &cache->shards[i], share);
+        mutex_unlock(&cache->shards[i].lock);
+    }
+}
+
 void block_cache_charge(struct block_cache *cache, int64_t bytes)
 {
     atomic_fetch_add_explicit(&cache->charged_bytes, bytes, memory_order_relaxed);
-    if (bytes <= 0)
-        return;
-    size_t share = shard_share(cache);
-    for (size_t i = 0; i < SHARD_COUNT; i++) {
-        mutex_lock(&cache->shards[i].lock);
-        trim_locked(&cache->shards[i], share);
-        mutex_unlock(&cache->shards[i].lock);
-    }
+    memory_budget_charge(cache->memory, MEMORY_TABLES, bytes);
+    if (bytes > 0)
+        block_cache_trim(cache, 0);
 }
 
 void block_cache_drop_table(struct block_cache *cache, uint64_t file_id)
@@ -342,7 +402,7 @@ void block_cache_drop_table(struct block_cache *cache, uint64_t file_id)
         while (block != NULL) {
             struct cached_block *older = block->older;
             if (block->file_id == file_id)
-                remove_locked(shard, block);
+                remove_locked(cache, shard, block);
             block = older;
         }
         mutex_unlock(&shard->lock);
@@ -351,7 +411,7 @@ void block_cache_drop_table(struct block_cache *cache, uint64_t file_id)
 
 void block_cache_stats(struct block_cache *cache, struct block_cache_stats *ret_stats)
 {
-    struct block_cache_stats stats = {.bytes_max = cache->budget_bytes};
+    struct block_cache_stats stats = {.bytes_max = cache_bytes_max(cache, 0)};
     int64_t charged = atomic_load_explicit(&cache->charged_bytes, memory_order_relaxed);
     stats.charged_bytes = charged > 0 ? (uint64_t)charged : 0;
     for (size_t i = 0; i < SHARD_COUNT; i++) {

@@ -5,17 +5,22 @@
 #ifndef ENGINE_BLOCK_CACHE_H
 #define ENGINE_BLOCK_CACHE_H
 
+#include "engine/memory_budget.h"
 #include "format/sstable_reader.h"
 
 struct block_cache;
 
 struct block_cache_stats {
     uint64_t lookups, hits, evictions;
-    uint64_t bytes, charged_bytes, bytes_max; /* now: blocks, charges, the budget */
-    uint64_t block_reads, block_read_bytes;   /* from files */
+    uint64_t bytes, charged_bytes;          /* now: blocks, charges */
+    uint64_t bytes_max;                     /* the budget, as far as others leave it now */
+    uint64_t block_reads, block_read_bytes; /* from files */
 };
 
-MUST_CHECK enum varve_status block_cache_new(size_t budget_bytes, struct block_cache **ret_cache);
+/* All of it is charged to `memory`, borrowed until the cache is freed, and gives way to what else
+ * is charged there, down to a quarter of `budget_bytes`. */
+MUST_CHECK enum varve_status block_cache_new(size_t budget_bytes, struct memory_budget *memory,
+                                             struct block_cache **ret_cache);
 void block_cache_free(struct block_cache *cache); /* nothing pinned any more; takes NULL */
 
 /* What table readers fetch through. Borrowed until the cache is freed. A block that the budget has
@@ -26,7 +31,10 @@ struct block_fetcher *block_cache_fetcher(struct block_cache *cache);
  * fetched, either may release. */
 struct block_fetcher *block_cache_fetcher_unwaiting(struct block_cache *cache);
 
-/* Memory elsewhere that counts against the budget (may be negative to give back). */
+/* Evicts what is beyond the budget, or beyond what others leave that are to have `more_bytes`. */
+void block_cache_trim(struct block_cache *cache, size_t more_bytes);
+
+/* Memory of open tables that counts against the budget (may be negative to give back). */
 void block_cache_charge(struct block_cache *cache, int64_t bytes);
 
 /* Forgets all blocks of a table that is gone; pinned ones go on release. */

@@ -6,6 +6,7 @@
 #define ENGINE_COMMIT_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include <varve/db.h>
@@ -18,13 +19,14 @@ struct commit {
         struct mutex lock;
         struct cond wake; /* the commit thread's, and of commit_stop */
         struct varve_write_request *first, **end;
-        size_t bytes;
-        bool led;           /* somebody leads; never false while the queue has members */
-        bool thread_turn;   /* the commit thread has been made leader */
-        bool thread_sleeps; /* without a time-out: wake it when there is idle work */
-        bool nudged;        /* idle work came up since the thread last looked for it */
-        bool closed;        /* new requests are refused */
-        bool stop;          /* the thread ends */
+        size_t bytes, leading_bytes; /* queued; of the group that is being committed */
+        _Atomic size_t held_bytes;   /* both, for the memory budget */
+        bool led;                    /* somebody leads; never false while the queue has members */
+        bool thread_turn;            /* the commit thread has been made leader */
+        bool thread_sleeps;          /* without a time-out: wake it when there is idle work */
+        bool nudged;                 /* idle work came up since the thread last looked for it */
+        bool closed;                 /* new requests are refused */
+        bool stop;                   /* the thread ends */
     } queue;
     pthread_t thread;
     bool thread_started;
@@ -56,8 +58,12 @@ void commit_idle(struct varve_db *db);
 /* Something waits for another try: keeps the commit thread looking. */
 void commit_nudge(struct varve_db *db);
 
-/* Makes room for more under wal.lock: waits for flushes, switches a full memtable. VARVE_READ_ONLY,
+struct commit_group;
+
+/* Makes room for more under wal.lock: waits for flushes, switches a full memtable, or one that has
+ * to be flushed early for the memory that `group` (may be NULL) takes. VARVE_READ_ONLY,
  * VARVE_NO_SPACE, VARVE_BUSY, VARVE_NO_MEMORY, VARVE_NO_FILES. */
-MUST_CHECK enum varve_status commit_make_room_locked(struct varve_db *db, bool force_switch);
+MUST_CHECK enum varve_status commit_make_room_locked(struct varve_db *db, bool force_switch,
+                                                     const struct commit_group *group);
 
 #endif

@@ -18,6 +18,10 @@
 #define DEBT_DELAY_US_MOST ((uint64_t)20000)
 #define DEBT_SHARE_LEAST 1u
 
+/* A memtable smaller than this part of a full one is not flushed early: that would free little, and
+ * make many small tables while readers hold what memory there is. */
+#define EARLY_FLUSH_FRACTION_LEAST 8u
+
 /* So often a batch's keys are read outside the lock; if flushes overtake every read, it is read
  * under it. */
 #define CONDITION_READS_MAX 4u
@@ -82,13 +86,13 @@ static enum varve_status background_failure(struct varve_db *db, bool compaction
     return status == VARVE_OK || status == VARVE_NO_SPACE ? status : VARVE_BUSY;
 }
 
-static enum varve_status stall_locked(struct varve_db *db, bool level0_full)
+static enum varve_status stall_locked(struct varve_db *db, enum varve_stall_cause cause)
 {
-    enum varve_status status = background_failure(db, level0_full);
+    enum varve_status status = background_failure(db, cause == VARVE_STALL_BY_LEVEL0);
     if (status != VARVE_OK)
         return status_raise(status);
     uint64_t began_us = env_mono_us(db->env);
-    stall_stop(db, level0_full ? VARVE_STALL_BY_LEVEL0 : VARVE_STALL_BY_MEMTABLES);
+    stall_stop(db, cause);
     bool moved = background_wait(db, STALL_LOOK_MS);
     stall_go_on(db);
     COUNT(db->counters.stalls, 1);
@@ -96,7 +100,67 @@ static enum varve_status stall_locked(struct varve_db *db, bool level0_full)
     return moved ? VARVE_OK : status_raise(VARVE_BUSY);
 }
 
-enum varve_status commit_make_room_locked(struct varve_db *db, bool force_switch)
+/* Whether a flush of the active memtable would free much, and no other one more: those that wait
+ * are on their way already. */
+static bool active_is_largest(struct varve_db *db)
+{
+    uint64_t sequence = 0;
+    size_t bytes = memtable_bytes(db->wal.memtable);
+    bool largest = bytes >= db->options.memtable_bytes / EARLY_FLUSH_FRACTION_LEAST;
+    struct view *view = view_slot_acquire(&db->view, &db->visible, &sequence);
+    for (size_t i = 0; i < view->waiting_count; i++)
+        largest = largest && bytes >= memtable_bytes(view->waiting[i]);
+    view_unref(view);
+    return largest;
+}
+
+/* What to do so that the memtable can grow by a chunk. */
+enum memory_need { MEMORY_SUFFICES, MEMORY_NEEDS_FLUSH, MEMORY_NEEDS_WAIT };
+
+/* See "Memory" in DESIGN.md. Only a group that needs a new chunk asks, so it costs the others
+ * nothing. */
+static enum memory_need memory_need_locked(struct varve_db *db, const struct commit_group *group)
+{
+    size_t lacks =
+        group != NULL ? memtable_lacks(db->wal.memtable, group->entries, group->entry_bytes) : 0;
+    if (lacks == 0 || !memory_budget_is_near(&db->memory, lacks))
+        return MEMORY_SUFFICES;
+    memtable_pool_trim(db->memtables, 0);
+    block_cache_trim(db->blocks, lacks);
+    if (!memory_budget_is_near(&db->memory, lacks))
+        return MEMORY_SUFFICES;
+    size_t waiting = atomic_load(&db->waiting_memtables);
+    if (waiting + 1 < db->options.memtables_max && active_is_largest(db))
+        return MEMORY_NEEDS_FLUSH;
+    /* Without a flush under way nothing would change by waiting: who holds the rest are readers. */
+    return waiting > 0 && memory_budget_is_over(&db->memory, lacks) ? MEMORY_NEEDS_WAIT
+                                                                    : MEMORY_SUFFICES;
+}
+
+/* One step towards it. */
+static enum varve_status memory_make_locked(struct varve_db *db, const struct commit_group *group,
+                                            bool *ret_enough)
+{
+    enum varve_status status = VARVE_OK;
+    switch (memory_need_locked(db, group)) {
+    case MEMORY_SUFFICES:
+        *ret_enough = true;
+        break;
+    case MEMORY_NEEDS_FLUSH:
+        status = wal_switch_locked(db);
+        if (status == VARVE_OK)
+            COUNT(db->counters.early_flushes, 1);
+        break;
+    case MEMORY_NEEDS_WAIT:
+        status = stall_locked(db, VARVE_STALL_BY_MEMORY);
+        COUNT(db->counters.memory_stalls, 1);
+        break;
+    }
+    return status;
+}
+
+enum varve_status commit_make_room_locked(struct varve_db *db, bool force_switch,
+                                          const struct commit_group *group)
 {
     assert(mutex_is_held(&db->wal.lock));
     for (;;) {
@@ -106,12 +170,19 @@ enum varve_status commit_make_room_locked(struct varve_db *db, bool force_switch
         bool crowded = atomic_load(&db->waiting_memtables) + 1 >= db->options.memtables_max;
         bool level0_full = atomic_load(&db->level0_runs) >= db->options.level0_stop;
         enum varve_status status = VARVE_OK;
-        if ((full && crowded) || level0_full)
-            status = stall_locked(db, level0_full);
-        else if (full)
-            return wal_switch_locked(db);
-        else
-            return VARVE_OK;
+        if ((full && crowded) || level0_full) {
+            status =
+                stall_locked(db, level0_full ? VARVE_STALL_BY_LEVEL0 : VARVE_STALL_BY_MEMTABLES);
+        } else if (full) {
+            status = wal_switch_locked(db);
+            if (group == NULL)
+                return status;
+        } else {
+            bool enough = false;
+            status = memory_make_locked(db, group, &enough);
+            if (enough)
+                return status;
+        }
         if (status != VARVE_OK)
             return status;
     }
@@ -289,7 +360,7 @@ void commit_group_run_locked(struct varve_db *db, struct commit_group *group)
         return;
     uint64_t began_us = env_mono_us(db->env);
     atomic_store_explicit(&db->last_commit_us, began_us, memory_order_relaxed);
-    enum varve_status status = commit_make_room_locked(db, false);
+    enum varve_status status = commit_make_room_locked(db, false, group);
     if (status == VARVE_OK && group->conditional) {
         group_judge_locked(db, group);
         if (group->count == 0) {

@@ -254,8 +254,12 @@ enum varve_status compaction_once(struct varve_db *db, const struct compaction_t
     uint64_t sequence = 0;
     bool merged = false;
     struct compaction_policy policy;
+    /* The version alone: the view would keep its memtables in memory while this merges. */
     struct view *view = view_slot_acquire(&db->view, &db->visible, &sequence);
-    struct compaction compaction = {.db = db, .version = view->version};
+    struct version *version = view->version;
+    version_ref(version);
+    view_unref(view);
+    struct compaction compaction = {.db = db, .version = version};
 
     compaction.keep = snapshots_keep(&db->snapshots, &db->visible, db_store_time_ms(db));
     compaction_policy_fill(db, task->mode, &policy);
@@ -266,7 +270,7 @@ enum varve_status compaction_once(struct varve_db *db, const struct compaction_t
         policy.cursors[l] = buf_slice(&db->compaction_cursors[l]);
     enum varve_status status = VARVE_OK;
     if (db_state(db) != VARVE_STATE_READ_ONLY)
-        status = compaction_plan_make(view->version, &policy, &compaction.plan);
+        status = compaction_plan_make(version, &policy, &compaction.plan);
     if (status == VARVE_OK && compaction.plan.source_count > 0) {
         status = compaction_carry_out(&compaction);
         merged = status == VARVE_OK;
@@ -277,7 +281,7 @@ enum varve_status compaction_once(struct varve_db *db, const struct compaction_t
         compaction_report(db, status);
     manifest_edit_deinit(&compaction.edit);
     compaction_plan_deinit(&compaction.plan);
-    view_unref(view);
+    version_unref(version);
     *ret_merged = merged;
     return status;
 }

@@ -17,6 +17,9 @@
 #define MEMTABLE_CHUNK_BYTES_MOST ((size_t)1 << 20)
 #define MEMTABLE_CHUNKS_LEAST 8u
 
+/* The part of a memory budget that batches in the queue may take. */
+#define QUEUE_FRACTION 4u
+
 /* So much free space ends a shortage that the log met. */
 #define SPACE_BACK_BYTES ((uint64_t)32 << 20)
 
@@ -280,13 +283,28 @@ static enum varve_status parts_new(struct varve_db *db)
         status =
             thread_pool_new(db->stepped ? 0 : options->background_threads, "varve-work", &db->pool);
     if (status == VARVE_OK)
-        status = memtable_pool_new(chunk, options->memtable_bytes, &db->memtables);
+        status = memtable_pool_new(chunk, options->memtable_bytes, &db->memory, &db->memtables);
     if (status == VARVE_OK)
-        status = block_cache_new(options->block_cache_bytes, &db->blocks);
+        status = block_cache_new(options->block_cache_bytes, &db->memory, &db->blocks);
     if (status == VARVE_OK)
         status =
             table_cache_new(db->env, db->dir, options->open_tables_max, db->blocks, &db->tables);
     return status;
+}
+
+/* The sum of what each part may take by itself, where no limit is set. */
+static size_t memory_limit(const struct varve_options *options)
+{
+    if (options->memory_budget_bytes != 0)
+        return options->memory_budget_bytes;
+    return options->memtables_max * options->memtable_bytes + options->block_cache_bytes +
+           options->write_queue_bytes;
+}
+
+static size_t queue_limit(const struct varve_options *options)
+{
+    size_t most = options->memory_budget_bytes / QUEUE_FRACTION;
+    return most != 0 && most < options->write_queue_bytes ? most : options->write_queue_bytes;
 }
 
 static struct varve_db *db_new(const struct varve_options *options, struct env *env, bool stepped)
@@ -306,6 +324,9 @@ static struct varve_db *db_new(const struct varve_options *options, struct env *
     wal_set_init(&db->wal);
     stall_init(&db->stall);
     commit_init(&db->commit);
+    memory_budget_init(&db->memory, memory_limit(options));
+    memory_budget_attach(&db->memory, MEMORY_QUEUE, &db->commit.queue.held_bytes);
+    db->write_queue_bytes = queue_limit(options);
     background_init(&db->background, db);
     return db;
 }
@@ -325,6 +346,7 @@ static void db_free(struct varve_db *db)
     background_deinit(&db->background);
     commit_deinit(&db->commit);
     stall_deinit(&db->stall);
+    memory_budget_deinit(&db->memory);
     wal_set_deinit(&db->wal);
     snapshots_deinit(&db->snapshots);
     mutex_deinit(&db->state_mu.lock);
@@ -471,7 +493,7 @@ enum varve_status varve_flush(struct varve_db *db, bool wait)
     uint64_t segment_id = db->wal.writer.segment_id;
     bool empty = memtable_entries(db->wal.memtable) == 0;
     if (!empty)
-        status = commit_make_room_locked(db, true);
+        status = commit_make_room_locked(db, true, NULL);
     mutex_unlock(&db->wal.lock);
     if (status != VARVE_OK)
         return status;

@@ -15,6 +15,7 @@
 #include "engine/commit.h"
 #include "engine/compaction_plan.h"
 #include "engine/manifest.h"
+#include "engine/memory_budget.h"
 #include "engine/memtable.h"
 #include "engine/snapshot.h"
 #include "engine/stall.h"
@@ -37,6 +38,7 @@ struct db_counters {
     } compactions[VARVE_LEVELS_MAX][COMPACTION_REASONS]; /* by output level */
     _Atomic uint64_t trivial_moves;
     _Atomic uint64_t stalls, stall_us, slowdowns, slowdown_us;
+    _Atomic uint64_t early_flushes, memory_stalls;
     _Atomic uint64_t bloom_checks, bloom_useful, bloom_false_positives;
     _Atomic uint64_t iterators;
 };
@@ -69,6 +71,8 @@ struct varve_db {
     struct background background;
     struct stall stall;
 
+    struct memory_budget memory;
+    size_t write_queue_bytes; /* the option's, as far as the budget allows */
     struct thread_pool *pool;
     struct memtable_pool *memtables;
     struct block_cache *blocks;

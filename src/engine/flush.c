@@ -67,12 +67,19 @@ out:
 enum varve_status flush_oldest(struct varve_db *db, bool *ret_flushed)
 {
     uint64_t sequence = 0;
-    struct view *view = view_slot_acquire(&db->view, &db->visible, &sequence);
+    struct memtable *oldest = NULL;
     enum varve_status status = VARVE_OK;
     bool flushed = false;
 
-    if (view->waiting_count > 0 && db_state(db) != VARVE_STATE_READ_ONLY) {
-        status = flush_memtable(db, view->waiting[view->waiting_count - 1]);
+    /* Not the view: it would keep later memtables in memory, too. */
+    struct view *view = view_slot_acquire(&db->view, &db->visible, &sequence);
+    if (view->waiting_count > 0) {
+        oldest = view->waiting[view->waiting_count - 1];
+        memtable_ref(oldest);
+    }
+    view_unref(view);
+    if (oldest != NULL && db_state(db) != VARVE_STATE_READ_ONLY) {
+        status = flush_memtable(db, oldest);
         flushed = status == VARVE_OK;
         if (flushed)
             db_space_back(db, DB_NO_SPACE_TABLES);
@@ -84,7 +91,7 @@ enum varve_status flush_oldest(struct varve_db *db, bool *ret_flushed)
             log_write(&db->log, VARVE_LOG_WARNING, "flushing a memtable: %s",
                       varve_status_text(status));
     }
-    view_unref(view);
+    memtable_unref(oldest);
     *ret_flushed = flushed;
     return status;
 }

@@ -3,8 +3,8 @@
  * counters follow with relaxed stores, for they are only read to decide (is it full?) and to show.
  *
  * A memtable's pages cost page faults when they are touched first, so its chunks go back to the
- * pool and serve the next memtable. One new memtable takes all that the pool has: two are never
- * filled at once.
+ * pool and serve the next memtable, which takes them one by one as it grows: a memtable that ends
+ * early holds no more than it fills. The charge of a chunk stays with it through the pool.
  */
 #include "engine/memtable.h"
 
@@ -18,6 +18,7 @@
 struct memtable_pool {
     size_t chunk_bytes;
     size_t keep_max;
+    struct memory_budget *memory;
     struct {
         struct mutex lock;
         struct arena_chunks chunks;
@@ -42,7 +43,7 @@ struct memtable_iterator {
 };
 
 enum varve_status memtable_pool_new(size_t chunk_bytes, size_t keep_bytes,
-                                    struct memtable_pool **ret_pool)
+                                    struct memory_budget *memory, struct memtable_pool **ret_pool)
 {
     assert(chunk_bytes > 0);
     struct memtable_pool *pool = calloc(1, sizeof *pool);
@@ -50,6 +51,7 @@ enum varve_status memtable_pool_new(size_t chunk_bytes, size_t keep_bytes,
         return status_raise(VARVE_NO_MEMORY);
     pool->chunk_bytes = chunk_bytes;
     pool->keep_max = keep_bytes / chunk_bytes;
+    pool->memory = memory;
     mutex_init(&pool->mu.lock);
     *ret_pool = pool;
     return VARVE_OK;
@@ -59,27 +61,48 @@ void memtable_pool_free(struct memtable_pool *pool)
 {
     if (pool == NULL)
         return;
-    arena_chunks_deinit(&pool->mu.chunks);
+    memtable_pool_trim(pool, 0);
     mutex_deinit(&pool->mu.lock);
     free(pool);
 }
 
-static struct arena_chunks pool_take(struct memtable_pool *pool)
+static void pool_charge(struct memtable_pool *pool, size_t bytes_before, size_t bytes_now)
+{
+    memory_budget_charge(pool->memory, MEMORY_MEMTABLES,
+                         (int64_t)bytes_now - (int64_t)bytes_before);
+}
+
+void memtable_pool_trim(struct memtable_pool *pool, size_t keep_bytes)
+{
+    struct arena surplus;
+    arena_init(&surplus, pool->chunk_bytes, NULL);
+    mutex_lock(&pool->mu.lock);
+    while (pool->mu.chunks.count > 0 &&
+           (pool->mu.chunks.count - 1) * pool->chunk_bytes >= keep_bytes)
+        arena_take_chunk(&surplus, &pool->mu.chunks);
+    mutex_unlock(&pool->mu.lock);
+    pool_charge(pool, surplus.reserved_bytes, 0);
+    arena_deinit(&surplus, NULL, 0);
+}
+
+/* A chunk for the arena, if one rests. */
+static void pool_take(struct memtable_pool *pool, struct arena *arena)
 {
     mutex_lock(&pool->mu.lock);
-    struct arena_chunks chunks = pool->mu.chunks;
-    pool->mu.chunks = (struct arena_chunks){0};
+    arena_take_chunk(arena, &pool->mu.chunks);
     mutex_unlock(&pool->mu.lock);
-    return chunks;
 }
 
 static void pool_give(struct memtable_pool *pool, struct arena *arena)
 {
+    size_t held = arena->reserved_bytes;
+    size_t keep_max = memory_budget_is_near(pool->memory, 0) ? 0 : pool->keep_max;
     mutex_lock(&pool->mu.lock);
-    size_t kept = pool->mu.chunks.count;
-    size_t room = kept < pool->keep_max ? pool->keep_max - kept : 0;
-    arena_deinit(arena, &pool->mu.chunks, room);
+    size_t before = pool->mu.chunks.count;
+    arena_deinit(arena, &pool->mu.chunks, before < keep_max ? keep_max - before : 0);
+    size_t kept = (pool->mu.chunks.count - before) * pool->chunk_bytes;
     mutex_unlock(&pool->mu.lock);
+    pool_charge(pool, held, kept);
 }
 
 enum varve_status memtable_new(struct memtable_pool *pool, uint64_t segment_id,
@@ -88,9 +111,11 @@ enum varve_status memtable_new(struct memtable_pool *pool, uint64_t segment_id,
     struct memtable *memtable = calloc(1, sizeof *memtable);
     if (memtable == NULL)
         return status_raise(VARVE_NO_MEMORY);
-    struct arena_chunks spare = pool_take(pool);
-    arena_init(&memtable->arena, pool->chunk_bytes, &spare);
+    arena_init(&memtable->arena, pool->chunk_bytes, NULL);
+    pool_take(pool, &memtable->arena);
+    size_t taken = memtable->arena.reserved_bytes;
     enum varve_status status = skiplist_init(&memtable->list, &memtable->arena);
+    pool_charge(pool, taken, memtable->arena.reserved_bytes);
     if (status != VARVE_OK) {
         pool_give(pool, &memtable->arena);
         free(memtable);
@@ -120,7 +145,29 @@ void memtable_unref(struct memtable *memtable)
 
 enum varve_status memtable_reserve(struct memtable *memtable, size_t entries, size_t bytes)
 {
-    return arena_reserve(&memtable->arena, skiplist_room(&memtable->list, entries, bytes));
+    struct memtable_pool *pool = memtable->pool;
+    struct arena *arena = &memtable->arena;
+    size_t room = skiplist_room(&memtable->list, entries, bytes);
+    if (room <= pool->chunk_bytes && arena_lacks(arena, room))
+        pool_take(pool, arena);
+    size_t held = arena->reserved_bytes;
+    enum varve_status status = arena_reserve(arena, room);
+    pool_charge(pool, held, arena->reserved_bytes);
+    return status;
+}
+
+size_t memtable_lacks(const struct memtable *memtable, size_t entries, size_t bytes)
+{
+    size_t room = skiplist_room(&memtable->list, entries, bytes);
+    struct memtable_pool *pool = memtable->pool;
+    if (!arena_lacks(&memtable->arena, room))
+        return 0;
+    if (room > pool->chunk_bytes)
+        return room;
+    mutex_lock(&pool->mu.lock);
+    bool rests = pool->mu.chunks.count > 0;
+    mutex_unlock(&pool->mu.lock);
+    return rests ? 0 : pool->chunk_bytes;
 }
 
 void memtable_add(struct memtable *memtable, uint64_t sequence, const struct batch_op *op)

@@ -7,16 +7,22 @@
 #define ENGINE_MEMTABLE_H
 
 #include "base/arena.h"
+#include "engine/memory_budget.h"
 #include "format/batch_codec.h"
 #include "format/entry.h"
 
 struct memtable;
 
-/* Chunks of memtables gone by, for the next ones. Thread safe. Outlives all its memtables. */
+/* Chunks of memtables gone by, for the next ones. Thread safe. Outlives all its memtables.
+ * All chunks, at rest or in use, are charged to `memory`; when that is near its limit, none is
+ * kept. `memory` is borrowed until the pool is freed. */
 struct memtable_pool;
 MUST_CHECK enum varve_status memtable_pool_new(size_t chunk_bytes, size_t keep_bytes,
+                                               struct memory_budget *memory,
                                                struct memtable_pool **ret_pool);
 void memtable_pool_free(struct memtable_pool *pool);
+/* Frees what rests, but for `keep_bytes`. */
+void memtable_pool_trim(struct memtable_pool *pool, size_t keep_bytes);
 
 /* With one reference, the caller's. `segment_id`: the WAL segment that its entries are logged in.
  */
@@ -29,6 +35,9 @@ void memtable_unref(struct memtable *memtable); /* takes NULL */
  * cannot fail. Writer only. VARVE_NO_MEMORY. */
 MUST_CHECK enum varve_status memtable_reserve(struct memtable *memtable, size_t entries,
                                               size_t bytes);
+/* What such a reservation would take from the system, with nothing in the pool that serves; 0:
+ * nothing. Writer only. */
+size_t memtable_lacks(const struct memtable *memtable, size_t entries, size_t bytes);
 /* Adds one entry, for which room is reserved. Writer only. (sequence, key) is new. */
 void memtable_add(struct memtable *memtable, uint64_t sequence, const struct batch_op *op);
 

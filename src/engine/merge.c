@@ -85,6 +85,7 @@ static enum varve_status output_begin(struct merge_output *output)
         .compression = output->compression,
         .time_min_ms = output->job->time_min_ms,
         .time_max_ms = output->job->time_max_ms,
+        .memory = memory_budget_meter(&db->memory, MEMORY_WRITERS),
     };
     enum varve_status status = filename_path(path, db->dir, FILE_TABLE, output->file_id);
     if (status == VARVE_OK)

@@ -53,6 +53,24 @@ static enum varve_status size_check(const char *name, size_t value, size_t least
                      "option %s is %zu; it takes %zu to %zu", name, value, least, most);
 }
 
+/* The cache has its share, and one memtable can be filled while another is flushed. */
+static enum varve_status memory_check(const struct varve_options *options,
+                                      struct varve_error *ret_error)
+{
+    if (options->memory_budget_bytes == 0)
+        return VARVE_OK;
+    enum varve_status status = size_check("memory_budget_bytes", options->memory_budget_bytes,
+                                          MIB(4), GIB(1024), ret_error);
+    size_t least = options->block_cache_bytes + 2 * options->memtable_bytes;
+    if (status != VARVE_OK || options->memory_budget_bytes >= least)
+        return status;
+    return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                     "option memory_budget_bytes is %zu; block_cache_bytes (%zu) and two memtables "
+                     "(memtable_bytes, %zu) take %zu",
+                     options->memory_budget_bytes, options->block_cache_bytes,
+                     options->memtable_bytes, least);
+}
+
 static enum varve_status compression_check(const char *name, enum varve_compression value,
                                            struct varve_error *ret_error)
 {
@@ -80,7 +98,9 @@ enum varve_status varve_options_check(const struct varve_options *options,
         return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
                          "option level0_stop is %zu; it takes more than level0_trigger (%zu)",
                          options->level0_stop, options->level0_trigger);
-    status = compression_check("compression", options->compression, ret_error);
+    status = memory_check(options, ret_error);
+    if (status == VARVE_OK)
+        status = compression_check("compression", options->compression, ret_error);
     if (status == VARVE_OK)
         status = compression_check("compression_bottom", options->compression_bottom, ret_error);
     if (status != VARVE_OK)

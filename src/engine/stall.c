@@ -32,6 +32,8 @@ static const char *cause_text(enum varve_stall_cause cause)
         return "memtables wait for their flush";
     case VARVE_STALL_BY_TIERS:
         return "the tiers are over their share";
+    case VARVE_STALL_BY_MEMORY:
+        return "memory is short";
     case VARVE_STALL_BY_NOTHING:
         break;
     }

@@ -205,6 +205,21 @@ static void stall_read(struct varve_db *db, struct varve_stats *stats)
         stats->stall_cause = (enum varve_stall_cause)atomic_load(&db->stall.debt_cause);
 }
 
+static void memory_read(struct varve_db *db, struct varve_stats *stats)
+{
+    const struct memory_budget *memory = &db->memory;
+    stats->memory_budget_bytes = memory->limit_bytes;
+    stats->memory_used_bytes = memory_budget_used(memory);
+    stats->memory_memtable_bytes = memory_budget_used_by(memory, MEMORY_MEMTABLES);
+    stats->memory_cache_bytes = memory_budget_used_by(memory, MEMORY_CACHE);
+    stats->memory_table_bytes = memory_budget_used_by(memory, MEMORY_TABLES);
+    stats->memory_read_bytes = memory_budget_used_by(memory, MEMORY_READS);
+    stats->memory_writer_bytes = memory_budget_used_by(memory, MEMORY_WRITERS);
+    stats->memory_queue_bytes = memory_budget_used_by(memory, MEMORY_QUEUE);
+    stats->early_flushes = READ(db->counters.early_flushes);
+    stats->memory_stalls = READ(db->counters.memory_stalls);
+}
+
 void varve_stats_read(struct varve_db *db, struct varve_stats *ret_stats)
 {
     struct varve_stats stats = {0};
@@ -218,6 +233,7 @@ void varve_stats_read(struct varve_db *db, struct varve_stats *ret_stats)
     cache_read(db, &stats);
     amplification_fill(&stats);
     stall_read(db, &stats);
+    memory_read(db, &stats);
     stats.snapshots = snapshots_count(&db->snapshots);
     mutex_lock(&db->state_mu.lock);
     stats.state = db_state(db);

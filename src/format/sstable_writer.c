@@ -30,7 +30,18 @@ struct sstable_writer {
     struct buf separator;
     struct buf hashes; /* uint64_t each */
     uint64_t last_hash;
+    size_t metered_bytes;
 };
+
+/* Tells what the buffers hold now; `more_bytes` are held beside them. */
+static void memory_tell(struct sstable_writer *writer, size_t more_bytes)
+{
+    size_t bytes = sizeof *writer + writer->out.capacity + writer->data.data.capacity +
+                   writer->index.data.capacity + writer->index.restarts.capacity +
+                   writer->hashes.capacity + more_bytes;
+    memory_meter_charge(writer->options.memory, (int64_t)bytes - (int64_t)writer->metered_bytes);
+    writer->metered_bytes = bytes;
+}
 
 enum varve_status sstable_writer_new(struct env *env, const char *path,
                                      const struct sstable_writer_options *options,
@@ -63,6 +74,7 @@ void sstable_writer_free(struct sstable_writer *writer)
 {
     if (writer == NULL)
         return;
+    memory_meter_charge(writer->options.memory, -(int64_t)writer->metered_bytes);
     if (writer->file != NULL)
         (void)env_file_close(writer->file); /* an unfinished file is of no use */
     sstable_properties_deinit(&writer->properties);
@@ -132,6 +144,7 @@ static enum varve_status data_block_end(struct sstable_writer *writer)
     writer->block_pending = true;
     writer->properties.data_block_count++;
     block_builder_clear(&writer->data);
+    memory_tell(writer, 0);
     return VARVE_OK;
 }
 
@@ -284,6 +297,7 @@ static enum varve_status filter_store(struct sstable_writer *writer,
         status = bloom_build((const uint64_t *)(const void *)writer->hashes.data,
                              writer->hashes.size / sizeof(uint64_t),
                              writer->options.bloom_bits_per_key, &filter);
+    memory_tell(writer, filter.capacity);
     if (status == VARVE_OK)
         status = block_store(writer, buf_slice(&filter), COMPRESSION_NONE, ret_handle);
     buf_deinit(&filter);

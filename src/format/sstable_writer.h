@@ -4,6 +4,7 @@
 #ifndef FORMAT_SSTABLE_WRITER_H
 #define FORMAT_SSTABLE_WRITER_H
 
+#include "base/memory_meter.h"
 #include "format/compress.h"
 #include "format/sstable.h"
 #include "os/env.h"
@@ -17,6 +18,7 @@ struct sstable_writer_options {
     size_t bloom_bits_per_key;    /* 0: an empty filter block */
     enum compression compression; /* of data blocks, where it saves an eighth */
     uint64_t time_min_ms, time_max_ms;
+    struct memory_meter *memory; /* told of the buffers, block by block; may be NULL */
 };
 
 /* Creates `path` (VARVE_EXISTS if there). Caller frees with sstable_writer_free. */

@@ -22,6 +22,7 @@ struct fixture {
     struct sstable_reader *readers[TABLES];
     struct block_handle *blocks[TABLES];
     size_t block_count; /* of each table */
+    struct memory_budget memory;
     struct block_cache *cache;
     struct block_fetcher *fetcher;
 };
@@ -42,13 +43,15 @@ static void set_up(struct fixture *f, size_t budget_bytes)
         f->blocks[i] = table_files_blocks(f->readers[i], &f->block_count);
     }
     ck_assert_uint_gt(f->block_count, 300);
-    ck_assert_int_eq(block_cache_new(budget_bytes, &f->cache), VARVE_OK);
+    memory_budget_init(&f->memory, SIZE_MAX);
+    ck_assert_int_eq(block_cache_new(budget_bytes, &f->memory, &f->cache), VARVE_OK);
     f->fetcher = block_cache_fetcher(f->cache);
 }
 
 static void tear_down(struct fixture *f)
 {
     block_cache_free(f->cache);
+    memory_budget_deinit(&f->memory);
     for (size_t i = 0; i < TABLES; i++) {
         free(f->blocks[i]);
         sstable_reader_free(f->readers[i]);

@@ -78,7 +78,7 @@ static void fill(struct fixture *f, unsigned writes)
 static void leave_waiting(struct fixture *f)
 {
     mutex_lock(&f->db->wal.lock);
-    ck_assert_int_eq(commit_make_room_locked(f->db, true), VARVE_OK);
+    ck_assert_int_eq(commit_make_room_locked(f->db, true, NULL), VARVE_OK);
     mutex_unlock(&f->db->wal.lock);
 }
 

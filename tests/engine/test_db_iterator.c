@@ -253,7 +253,9 @@ END_TEST
 START_TEST(written_to_meanwhile)
 {
     struct memtable_pool *pool = NULL;
-    ck_assert_int_eq(memtable_pool_new(64u << 10, 1u << 20, &pool), VARVE_OK);
+    struct memory_budget memory;
+    memory_budget_init(&memory, SIZE_MAX);
+    ck_assert_int_eq(memtable_pool_new(64u << 10, 1u << 20, &memory, &pool), VARVE_OK);
     for (uint64_t seed = 1; seed <= 500; seed++) {
         struct fixture f;
         set_up(&f, seed);
@@ -266,6 +268,7 @@ START_TEST(written_to_meanwhile)
         tear_down(&f);
     }
     memtable_pool_free(pool);
+    memory_budget_deinit(&memory);
 }
 END_TEST
 

@@ -10,6 +10,8 @@
 
 #define CHUNK_BYTES (64u << 10)
 
+static struct memory_budget memory; /* set up anew by each test */
+
 static void add(struct memtable *memtable, uint64_t sequence, enum entry_kind kind,
                 struct varve_slice key, struct varve_slice value)
 {
@@ -31,8 +33,9 @@ static enum varve_status get(struct memtable *memtable, struct varve_slice key, 
 START_TEST(gets_and_counters)
 {
     struct memtable_pool *pool = NULL;
+    memory_budget_init(&memory, SIZE_MAX);
     struct memtable *memtable = NULL;
-    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, &pool), VARVE_OK);
+    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, &memory, &pool), VARVE_OK);
     ck_assert_int_eq(memtable_new(pool, 17, &memtable), VARVE_OK);
     uint64_t first = 1, last = 1, tag = 0;
     memtable_sequences(memtable, &first, &last);
@@ -67,6 +70,7 @@ START_TEST(gets_and_counters)
     memtable_unref(memtable);
     memtable_unref(NULL);
     memtable_pool_free(pool);
+    memory_budget_deinit(&memory);
     memtable_pool_free(NULL);
 }
 END_TEST
@@ -75,9 +79,10 @@ END_TEST
 START_TEST(iterator_holds_a_reference)
 {
     struct memtable_pool *pool = NULL;
+    memory_budget_init(&memory, SIZE_MAX);
     struct memtable *memtable = NULL;
     struct entry_iterator *it = NULL;
-    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, &pool), VARVE_OK);
+    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, &memory, &pool), VARVE_OK);
     ck_assert_int_eq(memtable_new(pool, 1, &memtable), VARVE_OK);
     ck_assert_int_eq(memtable_iterator_new(memtable, &it), VARVE_OK);
     it->ops->seek_first(it);
@@ -101,6 +106,7 @@ START_TEST(iterator_holds_a_reference)
     ck_assert_uint_eq(it->value.data[0], '2');
     entry_iterator_free(it);
     memtable_pool_free(pool);
+    memory_budget_deinit(&memory);
 }
 END_TEST
 
@@ -108,7 +114,8 @@ END_TEST
 START_TEST(recycled_chunks_do_not_count)
 {
     struct memtable_pool *pool = NULL;
-    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 8 * CHUNK_BYTES, &pool), VARVE_OK);
+    memory_budget_init(&memory, SIZE_MAX);
+    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 8 * CHUNK_BYTES, &memory, &pool), VARVE_OK);
     static uint8_t value[10000];
     for (int round = 0; round < 4; round++) {
         struct memtable *memtable = NULL;
@@ -122,6 +129,7 @@ START_TEST(recycled_chunks_do_not_count)
         memtable_unref(memtable);
     }
     memtable_pool_free(pool);
+    memory_budget_deinit(&memory);
 }
 END_TEST
 
@@ -129,8 +137,9 @@ END_TEST
 START_TEST(reserve_for_many)
 {
     struct memtable_pool *pool = NULL;
+    memory_budget_init(&memory, SIZE_MAX);
     struct memtable *memtable = NULL;
-    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, &pool), VARVE_OK);
+    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, &memory, &pool), VARVE_OK);
     ck_assert_int_eq(memtable_new(pool, 1, &memtable), VARVE_OK);
     uint64_t sequence = 0;
     for (int group = 0; group < 20; group++) {
@@ -147,6 +156,7 @@ START_TEST(reserve_for_many)
     ck_assert_uint_eq(memtable_entries(memtable), 20000);
     memtable_unref(memtable);
     memtable_pool_free(pool);
+    memory_budget_deinit(&memory);
 }
 END_TEST
 
@@ -222,8 +232,9 @@ static void *read_along(void *context)
 START_TEST(readers_beside_the_writer)
 {
     struct memtable_pool *pool = NULL;
+    memory_budget_init(&memory, SIZE_MAX);
     struct shared shared = {0};
-    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, &pool), VARVE_OK);
+    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, &memory, &pool), VARVE_OK);
     ck_assert_int_eq(memtable_new(pool, 1, &shared.memtable), VARVE_OK);
     pthread_t threads[READERS];
     struct reader readers[READERS];
@@ -243,6 +254,7 @@ START_TEST(readers_beside_the_writer)
     }
     memtable_unref(shared.memtable);
     memtable_pool_free(pool);
+    memory_budget_deinit(&memory);
 }
 END_TEST
 

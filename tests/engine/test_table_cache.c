@@ -19,6 +19,7 @@ struct fixture {
     struct tmpdir dir;
     struct array array;
     struct table *tables[TABLES]; /* file ids 1 to TABLES, equal shares of the array */
+    struct memory_budget memory;
     struct block_cache *blocks;
     struct table_cache *cache;
 };
@@ -31,7 +32,8 @@ static void set_up(struct fixture *f, size_t open_max)
     const size_t share = ENTRIES / TABLES;
     for (size_t i = 0; i < TABLES; i++)
         f->tables[i] = table_files_write(&f->dir, i + 1, &f->array, i * share, share);
-    ck_assert_int_eq(block_cache_new(CACHE_BYTES, &f->blocks), VARVE_OK);
+    memory_budget_init(&f->memory, SIZE_MAX);
+    ck_assert_int_eq(block_cache_new(CACHE_BYTES, &f->memory, &f->blocks), VARVE_OK);
     ck_assert_int_eq(table_cache_new(env_posix(), f->dir.path, open_max, f->blocks, &f->cache),
                      VARVE_OK);
 }
@@ -40,6 +42,7 @@ static void tear_down(struct fixture *f)
 {
     table_cache_free(f->cache);
     block_cache_free(f->blocks);
+    memory_budget_deinit(&f->memory);
     for (size_t i = 0; i < TABLES; i++)
         table_unref(f->tables[i]);
     array_deinit(&f->array);
