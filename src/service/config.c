@@ -60,7 +60,21 @@ static bool refuse(char *ret_reason, const char *format, ...)
 
 static const struct unit *units_of(enum config_kind kind)
 {
-    return kind == CONFIG_SIZE ? size_units : kind == CONFIG_MILLISECONDS ? time_units : no_units;
+    switch (kind) {
+    case CONFIG_SIZE:
+    case CONFIG_BUDGET:
+        return size_units;
+    case CONFIG_MILLISECONDS:
+        return time_units;
+    default:
+        return no_units;
+    }
+}
+
+/* Whether "auto" is a value, which is 0. */
+static bool may_be_auto(enum config_kind kind)
+{
+    return kind == CONFIG_THREADS || kind == CONFIG_BUDGET;
 }
 
 /* The digits at the front of `text`; gives what stands behind them, NULL if there are none or they
@@ -100,7 +114,7 @@ static bool set_number(const struct config_field *field, size_t *ret_value, cons
 {
     uint64_t number = 0;
     char least[CONFIG_TEXT_BYTES], most[CONFIG_TEXT_BYTES];
-    if (field->kind == CONFIG_THREADS && strcmp(text, "auto") == 0) {
+    if (may_be_auto(field->kind) && strcmp(text, "auto") == 0) {
         *ret_value = 0;
         return true;
     }
@@ -112,10 +126,10 @@ static bool set_number(const struct config_field *field, size_t *ret_value, cons
     format_number(field->least, units_of(field->kind), least);
     format_number(field->most, units_of(field->kind), most);
     return refuse(ret_reason, "\"%.64s\" is not a %s from %.20s to %.20s%s", text,
-                  field->kind == CONFIG_SIZE           ? "size"
-                  : field->kind == CONFIG_MILLISECONDS ? "duration"
-                                                       : "number",
-                  least, most, field->kind == CONFIG_THREADS ? ", nor auto" : "");
+                  units_of(field->kind) == size_units   ? "size"
+                  : units_of(field->kind) == time_units ? "duration"
+                                                        : "number",
+                  least, most, may_be_auto(field->kind) ? ", nor auto" : "");
 }
 
 /* The place of `text` among "a|b|c". */
@@ -222,6 +236,7 @@ bool config_field_set(const struct config_field *field, struct service_config *c
     case CONFIG_COUNT:
     case CONFIG_THREADS:
     case CONFIG_SIZE:
+    case CONFIG_BUDGET:
     case CONFIG_MILLISECONDS:
         return set_number(field, member, text, ret_reason);
     case CONFIG_CHOICE:
@@ -254,9 +269,10 @@ void config_field_format(const struct config_field *field, const struct service_
     case CONFIG_COUNT:
     case CONFIG_THREADS:
     case CONFIG_SIZE:
+    case CONFIG_BUDGET:
     case CONFIG_MILLISECONDS:
         memcpy(&number, member, sizeof number);
-        if (field->kind == CONFIG_THREADS && number == 0)
+        if (may_be_auto(field->kind) && number == 0)
             snprintf(ret_text, CONFIG_TEXT_BYTES, "auto");
         else
             format_number(number, units_of(field->kind), ret_text);

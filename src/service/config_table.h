@@ -18,6 +18,7 @@ enum config_kind {
     CONFIG_COUNT,         /* digits */
     CONFIG_THREADS,       /* digits, or auto, which is 0 */
     CONFIG_SIZE,          /* digits with K, KiB, M, MiB, G, GiB */
+    CONFIG_BUDGET,        /* the same, or auto, which is 0 */
     CONFIG_MILLISECONDS,  /* digits with ms, s, m */
     CONFIG_CHOICE,        /* one of `choices`; its place there is the value */
 };
@@ -99,6 +100,9 @@ enum config_kind {
       "table file, about")                                                                         \
     X(SIZE, block_cache_bytes, engine.block_cache_bytes, "256MiB", CONFIG_MIB(1),                  \
       CONFIG_GIB(1024), NULL, "cache of data, index and filter blocks")                            \
+    X(BUDGET, memory_budget, engine.memory_budget_bytes, "auto", CONFIG_MIB(4), CONFIG_GIB(1024),  \
+      NULL,                                                                                        \
+      "all that the store holds in memory; auto: memory tables, cache and queue as they are set")  \
     X(COUNT, open_tables_max, engine.open_tables_max, "1000", 16, 100000, NULL,                    \
       "table files that are kept open")                                                            \
     X(CHOICE, compaction, engine.compaction, "tiered", 0, 0, "tiered|leveled",                     \

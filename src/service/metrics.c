@@ -38,10 +38,9 @@ const char *metrics_stall_name(enum varve_stall stall)
 const char *metrics_stall_cause_name(enum varve_stall_cause cause)
 {
     static const char *const names[] = {
-        [VARVE_STALL_BY_NOTHING] = "nothing",
-        [VARVE_STALL_BY_LEVEL0] = "level0",
-        [VARVE_STALL_BY_MEMTABLES] = "memtables",
-        [VARVE_STALL_BY_TIERS] = "tiers",
+        [VARVE_STALL_BY_NOTHING] = "nothing",     [VARVE_STALL_BY_LEVEL0] = "level0",
+        [VARVE_STALL_BY_MEMTABLES] = "memtables", [VARVE_STALL_BY_TIERS] = "tiers",
+        [VARVE_STALL_BY_MEMORY] = "memory",
     };
     return names[cause];
 }

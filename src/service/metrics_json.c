@@ -135,6 +135,22 @@ static void write_memory_and_log(struct json_writer *w, const struct metrics *me
     json_write_object_end(w);
 }
 
+static void write_memory(struct json_writer *w, const struct varve_stats *stats)
+{
+    begin_group(w, "memory");
+    write_uint(w, "budget_bytes", stats->memory_budget_bytes);
+    write_uint(w, "used_bytes", stats->memory_used_bytes);
+    write_uint(w, "memtable_bytes", stats->memory_memtable_bytes);
+    write_uint(w, "cache_bytes", stats->memory_cache_bytes);
+    write_uint(w, "table_bytes", stats->memory_table_bytes);
+    write_uint(w, "read_bytes", stats->memory_read_bytes);
+    write_uint(w, "writer_bytes", stats->memory_writer_bytes);
+    write_uint(w, "queue_bytes", stats->memory_queue_bytes);
+    write_uint(w, "early_flushes", stats->early_flushes);
+    write_uint(w, "stalls", stats->memory_stalls);
+    json_write_object_end(w);
+}
+
 static void write_levels(struct json_writer *w, const struct varve_stats *stats)
 {
     json_write_name(w, "levels");
@@ -282,6 +298,7 @@ enum varve_status metrics_write_json(const struct metrics *metrics, struct buf *
     write_ops(&w, &metrics->meter);
     if (metrics->has_store) {
         write_store(&w, &metrics->stats);
+        write_memory(&w, &metrics->stats);
         write_memory_and_log(&w, metrics);
         write_levels(&w, &metrics->stats);
         write_merging(&w, metrics);

@@ -99,6 +99,12 @@ static const struct stat_field {
      STAT(get_blocks)},
     {"varve_live_bytes_estimate", GAUGE, "Bytes of tables that are taken to be live.",
      STAT(live_bytes_estimate)},
+    {"varve_memory_budget_bytes", GAUGE, "What the store may hold in memory.",
+     STAT(memory_budget_bytes)},
+    {"varve_early_flushes_total", COUNTER, "Memtables written out early for the memory budget.",
+     STAT(early_flushes)},
+    {"varve_memory_stalls_total", COUNTER, "Writes that had to wait for memory.",
+     STAT(memory_stalls)},
     {"varve_bloom_checks_total", COUNTER, "Filters asked.", STAT(bloom_checks)},
     {"varve_bloom_useful_total", COUNTER, "Filters that saved a table read.", STAT(bloom_useful)},
     {"varve_bloom_false_positives_total", COUNTER,
@@ -106,7 +112,7 @@ static const struct stat_field {
     {"varve_cache_lookups_total", COUNTER, "Lookups in the block cache.", STAT(cache_lookups)},
     {"varve_cache_hits_total", COUNTER, "Lookups that found the block.", STAT(cache_hits)},
     {"varve_cache_bytes", GAUGE, "Bytes in the block cache.", STAT(cache_bytes)},
-    {"varve_cache_limit_bytes", GAUGE, "The block cache's budget.", STAT(cache_bytes_max)},
+    {"varve_cache_limit_bytes", GAUGE, "What the block cache may take now.", STAT(cache_bytes_max)},
     {"varve_block_reads_total", COUNTER, "Blocks read from tables.", STAT(block_reads)},
     {"varve_block_read_bytes_total", COUNTER, "Bytes of blocks read.", STAT(block_read_bytes)},
     {"varve_snapshots", GAUGE, "Snapshots held.", STAT(snapshots)},
@@ -127,6 +133,25 @@ static uint64_t stat_field_value(const struct varve_stats *stats, const struct s
     uint64_t value = 0;
     memcpy(&value, (const char *)stats + field->offset, sizeof value);
     return value;
+}
+
+static void add_memory(struct text *text, const struct varve_stats *stats)
+{
+    static const char name[] = "varve_memory_bytes";
+    const struct {
+        const char *labels;
+        uint64_t bytes;
+    } kinds[] = {
+        {"{kind=\"memtables\"}", stats->memory_memtable_bytes},
+        {"{kind=\"cache\"}", stats->memory_cache_bytes},
+        {"{kind=\"tables\"}", stats->memory_table_bytes},
+        {"{kind=\"reads\"}", stats->memory_read_bytes},
+        {"{kind=\"writers\"}", stats->memory_writer_bytes},
+        {"{kind=\"queue\"}", stats->memory_queue_bytes},
+    };
+    begin_metric(text, name, GAUGE, "What counts against the memory budget, by kind.");
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        add_uint(text, name, kinds[i].labels, kinds[i].bytes);
 }
 
 static void add_levels(struct text *text, const struct varve_stats *stats)
@@ -164,7 +189,7 @@ static void add_stall(struct text *text, const struct varve_stats *stats)
         add_uint(text, "varve_writes_held", labels, stats->stall == (enum varve_stall)stall);
     }
     begin_metric(text, "varve_writes_held_by", GAUGE, "1 for what holds writes up now.");
-    for (int cause = VARVE_STALL_BY_LEVEL0; cause <= VARVE_STALL_BY_TIERS; cause++) {
+    for (int cause = VARVE_STALL_BY_LEVEL0; cause <= VARVE_STALL_BY_MEMORY; cause++) {
         snprintf(labels, sizeof labels, "{cause=\"%s\"}",
                  metrics_stall_cause_name((enum varve_stall_cause)cause));
         add_uint(text, "varve_writes_held_by", labels,
@@ -457,6 +482,7 @@ enum varve_status metrics_write_text(const struct metrics *metrics, struct buf *
         add_real(&text, "varve_recovery_rewrite_seconds", GAUGE,
                  "Of that, writing the log's content to tables.",
                  (double)metrics->stats.recovery_rewrite_us / 1e6);
+        add_memory(&text, &metrics->stats);
         add_levels(&text, &metrics->stats);
         add_stall(&text, &metrics->stats);
         add_merged(&text, &metrics->stats);

@@ -144,6 +144,10 @@ START_TEST(number_bounds)
                 config.engine.level0_stop = 1024;
                 ck_assert(config_field_set(field, &config, text, reason));
             }
+            if (strcmp(field->name, "memory_budget") == 0) { /* others have to fit into it */
+                config.engine.memtable_bytes = 64 << 10;
+                config.engine.block_cache_bytes = 1 << 20;
+            }
             if (strcmp(field->name, "level0_trigger") == 0 ||
                 strcmp(field->name, "level0_stop") == 0 ||
                 field->offset >= offsetof(struct service_config, engine))
@@ -238,6 +242,9 @@ START_TEST(other_values)
         char *flag, *word;
     } cases[] = {
         {"--http-threads=0", "auto"},
+        {"--memory-budget=0", "auto"},
+        {"--memory-budget=400", "size"},
+        {"--memory-budget=100M", "memory_budget_bytes"},
         {"--http-threads=-1", "--http-threads"},
         {"--http-threads=2x", "--http-threads"},
         {"--http-threads=99999999999999999999", "--http-threads"},
