@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/crc32c.h"
+#include "os/heap.h"
 #include "programs/bench/bench.h"
 #include "programs/bench/options.h"
 
@@ -33,6 +34,8 @@ int main(int count, char **arguments)
         return tell(&error, EXIT_USAGE);
     if (options.help)
         return print_help();
+    if (options.engine == &engine_varve) /* as varved does; the others keep what is theirs */
+        heap_set_up();
     if (options.software_crc)
         crc32c_use_software();
     if (bench_run(&options, stdout, &error) != VARVE_OK)

@@ -6,6 +6,7 @@
 #include <varve/db.h>
 
 #include "base/buf.h"
+#include "os/heap.h"
 #include "service/config.h"
 #include "service/journal.h"
 #include "service/server.h"
@@ -72,6 +73,7 @@ int main(int count, char **arguments)
     static struct service_config config;
     struct varve_error error = {0};
     enum config_action action = CONFIG_RUN;
+    heap_set_up();
     if (config_load(&config, count, arguments, environ, &action, &error) != VARVE_OK)
         return refuse(&error);
     switch (action) {

@@ -81,6 +81,8 @@ static enum varve_status store_open(struct bench *bench)
         .path = bench->path,
         .create = !bench->options->use_existing_db,
         .cache_bytes = bench->options->cache_bytes,
+        .memtable_bytes = bench->options->memtable_bytes,
+        .memory_budget_bytes = bench->options->memory_budget_bytes,
         .compaction = bench->options->compaction,
         .compression = bench->options->compression,
     };

@@ -19,7 +19,7 @@
 #include "base/buf.h"
 #include "base/status.h"
 
-#define ENGINE_WRITE_BUFFER_BYTES ((size_t)64 << 20)
+#define ENGINE_WRITE_BUFFER_BYTES ((size_t)64 << 20) /* unless told otherwise */
 #define ENGINE_WRITE_BUFFERS 2 /* one that is filled, one that is written out */
 #define ENGINE_BLOCK_BYTES ((size_t)4 << 10)
 #define ENGINE_BLOOM_BITS_PER_KEY 10
@@ -41,6 +41,8 @@ struct engine_settings {
     const char *path;
     bool create; /* if it is missing; else that is a failure */
     size_t cache_bytes;
+    size_t memtable_bytes;      /* of a write buffer */
+    size_t memory_budget_bytes; /* 0: what the store sets by itself; varve only */
     enum engine_compaction compaction;
     enum engine_compression compression; /* of all levels */
 };

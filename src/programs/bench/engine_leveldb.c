@@ -53,7 +53,7 @@ static void store_set_options(struct leveldb_store *store, const struct engine_s
     store->cache = leveldb_cache_create_lru(settings->cache_bytes);
     store->filter = leveldb_filterpolicy_create_bloom(ENGINE_BLOOM_BITS_PER_KEY);
     leveldb_options_set_create_if_missing(store->options, settings->create);
-    leveldb_options_set_write_buffer_size(store->options, ENGINE_WRITE_BUFFER_BYTES);
+    leveldb_options_set_write_buffer_size(store->options, settings->memtable_bytes);
     leveldb_options_set_block_size(store->options, ENGINE_BLOCK_BYTES);
     leveldb_options_set_cache(store->options, store->cache);
     leveldb_options_set_filter_policy(store->options, store->filter);

@@ -73,7 +73,7 @@ static void store_set_options(struct rocksdb_store *store, const struct engine_s
     store->options = rocksdb_options_create();
     rocksdb_options_set_block_based_table_factory(store->options, store->tables);
     rocksdb_options_set_create_if_missing(store->options, settings->create);
-    rocksdb_options_set_write_buffer_size(store->options, ENGINE_WRITE_BUFFER_BYTES);
+    rocksdb_options_set_write_buffer_size(store->options, settings->memtable_bytes);
     rocksdb_options_set_max_write_buffer_number(store->options, ENGINE_WRITE_BUFFERS);
     rocksdb_options_set_compression(store->options, compression_of(settings));
     rocksdb_options_set_max_background_jobs(store->options, ENGINE_BACKGROUND_THREADS);

@@ -32,11 +32,12 @@ static enum varve_status varve_engine_open(const struct engine_settings *setting
     struct varve_options options;
     varve_options_init(&options);
     options.create_if_missing = settings->create;
-    options.memtable_bytes = ENGINE_WRITE_BUFFER_BYTES;
+    options.memtable_bytes = settings->memtable_bytes;
     options.memtables_max = ENGINE_WRITE_BUFFERS;
     options.block_bytes = ENGINE_BLOCK_BYTES;
     options.bloom_bits_per_key = ENGINE_BLOOM_BITS_PER_KEY;
     options.block_cache_bytes = settings->cache_bytes;
+    options.memory_budget_bytes = settings->memory_budget_bytes;
     options.background_threads = ENGINE_BACKGROUND_THREADS;
     options.compression = options.compression_bottom = compression_of(settings);
     if (settings->compaction == ENGINE_COMPACTION_LEVELED)
@@ -166,12 +167,14 @@ static enum varve_status varve_engine_stats(void *store, struct buf *text)
         "flushes: %lu, %lu bytes; merges: %lu, %lu bytes read, %lu written, %lu moves\n"
         "log: %lu bytes, %lu groups, %lu syncs; stalls: %lu, %lu us; "
         "slowdowns: %lu, %lu us\n"
-        "filters: %lu checks, %lu useful, %lu false; cache: %lu lookups, %lu hits, %lu bytes\n",
+        "filters: %lu checks, %lu useful, %lu false; cache: %lu lookups, %lu hits, %lu bytes\n"
+        "memory: %lu bytes of %lu; early flushes: %lu, stalls: %lu\n",
         stats.flushes, stats.flush_bytes, stats.compactions, stats.compaction_bytes_read,
         stats.compaction_bytes_written, stats.trivial_moves, stats.wal_bytes, stats.wal_groups,
         stats.wal_syncs, stats.stalls, stats.stall_us, stats.slowdowns, stats.slowdown_us,
         stats.bloom_checks, stats.bloom_useful, stats.bloom_false_positives, stats.cache_lookups,
-        stats.cache_hits, stats.cache_bytes);
+        stats.cache_hits, stats.cache_bytes, stats.memory_used_bytes, stats.memory_budget_bytes,
+        stats.early_flushes, stats.memory_stalls);
 }
 
 const struct engine engine_varve = {

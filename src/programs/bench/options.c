@@ -9,6 +9,9 @@
 #define VALUE_BYTES_MAX ((uint64_t)16 << 20)
 #define CACHE_BYTES_MIN ((uint64_t)1 << 20)
 #define CACHE_BYTES_MAX ((uint64_t)1 << 40)
+#define MEMTABLE_BYTES_MIN ((uint64_t)64 << 10)
+#define MEMTABLE_BYTES_MAX ((uint64_t)4 << 30)
+#define MEMORY_BUDGET_MIN ((uint64_t)4 << 20)
 #define WORKLOADS_STANDARD                                                                         \
     "fillseq,fillrandom,filluniquerandom,overwrite,readrandom,readmissing,readseq,seekrandom,"     \
     "readwhilewriting,compact,readrandom,readseq,fillsync"
@@ -161,6 +164,10 @@ static const struct option option_table[] = {
      FIELD(use_existing_db)},
     {"cache-bytes", "N", "size of the block cache; 67108864", set_number, FIELD(cache_bytes),
      CACHE_BYTES_MIN, CACHE_BYTES_MAX},
+    {"memtable-bytes", "N", "size of a write buffer; 67108864", set_number, FIELD(memtable_bytes),
+     MEMTABLE_BYTES_MIN, MEMTABLE_BYTES_MAX},
+    {"memory-budget", "N", "varve's, bytes; by itself the sum of its parts", set_number,
+     FIELD(memory_budget_bytes), MEMORY_BUDGET_MIN, CACHE_BYTES_MAX},
     {"seed", "N", "from which all keys and values follow; 1", set_number, FIELD(seed), 0,
      UINT64_MAX},
     {"crc", "KIND", "hardware or software, of varve's check sums; hardware", set_crc},
@@ -232,6 +239,9 @@ static enum varve_status check_together(const struct bench_options *options,
     if (options->use_existing_db && options->db == NULL)
         return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
                          "--use-existing-db needs --db=DIRECTORY");
+    if (options->memory_budget_bytes != 0 && options->engine != &engine_varve)
+        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                         "--memory-budget: %s has no such limit", options->engine->name);
     if (options->compaction == ENGINE_COMPACTION_TIERED && options->engine->is_leveled_only)
         return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
                          "--compaction=tiered: %s has only the leveled policy",
@@ -256,6 +266,7 @@ enum varve_status bench_options_parse(size_t count, char *const *arguments,
         .key_bytes = 16,
         .value_bytes = 100,
         .cache_bytes = (uint64_t)64 << 20,
+        .memtable_bytes = ENGINE_WRITE_BUFFER_BYTES,
         .seed = 1,
     };
     for (size_t i = 0; i < count; i++) {
@@ -282,7 +293,7 @@ enum varve_status bench_options_parse(size_t count, char *const *arguments,
 
 static const char help_end[] =
     "\nAll stores: keys are decimal numbers with zeros in front, values compress to a half; no\n"
-    "compression unless asked for, Bloom filters of 10 bits a key, 2 write buffers of 64 MiB,\n"
+    "compression unless asked for, Bloom filters of 10 bits a key, 2 write buffers,\n"
     "blocks of 4 KiB, checksums verified, a log, 2 background threads.\n"
     "\n"
     "us/op is elapsed time over the operations of all threads; latencies are of single operations\n"

@@ -22,6 +22,7 @@ struct bench_options {
     const struct workload *workloads[OPTIONS_WORKLOADS_MAX];
     size_t workload_count;
     uint64_t num, writes, reads, threads, key_bytes, value_bytes, cache_bytes, seed;
+    uint64_t memtable_bytes, memory_budget_bytes;
     bool sync, json, use_existing_db, software_crc, verify, watch;
     enum engine_compaction compaction;
     enum engine_compression compression;

@@ -37,6 +37,8 @@ START_TEST(defaults)
     ck_assert_uint_eq(options.key_bytes, 16);
     ck_assert_uint_eq(options.value_bytes, 100);
     ck_assert_uint_eq(options.cache_bytes, 64 << 20);
+    ck_assert_uint_eq(options.memtable_bytes, 64 << 20);
+    ck_assert_uint_eq(options.memory_budget_bytes, 0);
     ck_assert_uint_gt(options.workload_count, 1);
     ck_assert_ptr_null(options.db);
     ck_assert(!options.sync && !options.json && !options.use_existing_db && !options.help);
@@ -67,6 +69,10 @@ START_TEST(every_option_is_taken)
     ck_assert(options.software_crc);
     ck_assert_int_eq(options.compaction, ENGINE_COMPACTION_TIERED);
     ck_assert_str_eq(options.db, "a/b");
+    ck_assert_int_eq(parse("--memtable-bytes=1048576 --memory-budget=8388608"), VARVE_OK);
+    ck_assert_uint_eq(options.memtable_bytes, 1048576);
+    ck_assert_uint_eq(options.memory_budget_bytes, 8388608);
+    ck_assert_int_ne(parse("--engine=leveldb --memory-budget=8388608"), VARVE_OK);
     ck_assert_int_eq(parse("--num=10 --writes=50 --reads=7 --verify --watch --compression=zstd"),
                      VARVE_OK);
     ck_assert_uint_eq(options.writes, 50);
