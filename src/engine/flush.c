@@ -7,13 +7,14 @@
 #include "engine/db.h"
 #include "engine/merge.h"
 
-enum varve_status flush_write_table(struct varve_db *db, struct memtable *memtable,
+enum varve_status flush_write_table(struct varve_db *db, struct entry_iterator *input,
                                     struct snapshots_keep keep, uint64_t run_id,
                                     struct manifest_edit *edit)
 {
     uint64_t now_ms = db_store_time_ms(db);
     struct merge_job job = {
         .db = db,
+        .input = input,
         .keep = keep,
         .level = 0,
         .run_id = run_id,
@@ -21,12 +22,7 @@ enum varve_status flush_write_table(struct varve_db *db, struct memtable *memtab
         .time_min_ms = now_ms,
         .time_max_ms = now_ms,
     };
-    enum varve_status status = memtable_iterator_new(memtable, &job.input);
-    if (status != VARVE_OK)
-        return status;
-    status = merge_run(&job, edit);
-    entry_iterator_free(job.input);
-    return status;
+    return merge_run(&job, edit);
 }
 
 static void flush_account(struct varve_db *db, const struct manifest_edit *edit, uint64_t began_us)
@@ -40,13 +36,16 @@ static void flush_account(struct varve_db *db, const struct manifest_edit *edit,
 static enum varve_status flush_memtable(struct varve_db *db, struct memtable *memtable)
 {
     struct manifest_edit edit = {0};
+    struct entry_iterator *input = NULL;
     uint64_t began_us = env_mono_us(db->env);
     uint64_t segment_id = memtable_segment_id(memtable);
     struct snapshots_keep keep = snapshots_keep(&db->snapshots, &db->visible, db_store_time_ms(db));
 
     enum varve_status status = db_manifest_repair(db);
     if (status == VARVE_OK)
-        status = flush_write_table(db, memtable, keep, manifest_new_run_id(&db->manifest), &edit);
+        status = memtable_iterator_new(memtable, &input);
+    if (status == VARVE_OK)
+        status = flush_write_table(db, input, keep, manifest_new_run_id(&db->manifest), &edit);
     if (status != VARVE_OK)
         goto out;
     edit.has_first_live_segment = edit.has_store_time = true;
@@ -60,6 +59,7 @@ static enum varve_status flush_memtable(struct varve_db *db, struct memtable *me
     flush_account(db, &edit, began_us);
     wal_retire(db, segment_id);
 out:
+    entry_iterator_free(input);
     manifest_edit_deinit(&edit);
     return status;
 }

@@ -16,9 +16,9 @@ struct varve_db;
  * VARVE_NO_FILES: it stays and can be tried again. On VARVE_IO the store is read-only. */
 MUST_CHECK enum varve_status flush_oldest(struct varve_db *db, bool *ret_flushed);
 
-/* Writes a memtable that has entries as one table of level 0 and adds it to `edit`, with run id
- * `run_id`; the file and its name are durable on return. On failure the file is removed. */
-MUST_CHECK enum varve_status flush_write_table(struct varve_db *db, struct memtable *memtable,
+/* Writes all of `input`, which has entries, as one table of level 0 and adds it to `edit`, with run
+ * id `run_id`; the file and its name are durable on return. On failure the file is removed. */
+MUST_CHECK enum varve_status flush_write_table(struct varve_db *db, struct entry_iterator *input,
                                                struct snapshots_keep keep, uint64_t run_id,
                                                struct manifest_edit *edit);
 

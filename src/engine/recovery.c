@@ -191,7 +191,6 @@ static enum varve_status log_replay(struct recovery *recovery)
     struct varve_db *db = recovery->db;
     struct manifest_state *state = state_of(recovery);
     struct recovery_replay replay = {.db = db, .error = recovery->error, .tables = &recovery->edit};
-    uint64_t began_us = env_mono_us(db->env);
     enum varve_status status = VARVE_OK;
 
     for (uint64_t id = recovery->first_segment; status == VARVE_OK && id <= recovery->last_segment;
@@ -199,8 +198,7 @@ static enum varve_status log_replay(struct recovery *recovery)
         status = recovery_replay_segment(&replay, id, manifest_state_sealed_length(state, id));
     if (status == VARVE_OK)
         status = recovery_replay_flush(&replay);
-    db->recovery.replay_us = env_mono_us(db->env) - began_us - db->recovery.rewrite_us;
-    memtable_unref(replay.memtable);
+    replay_buffer_deinit(&replay.buffer);
     if (replay.last_sequence > state->last_sequence)
         state->last_sequence = replay.last_sequence;
     if (recovery->manifest_id != 0 && !recovery->was_clean)

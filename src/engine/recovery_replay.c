@@ -1,7 +1,8 @@
 /*
- * Frames are taken in order, their sequences without a gap, into a memtable that is written out
- * whenever it is full: recovery needs no more memory than the running store. Nothing of the old
- * segments is changed here; a cut tail is only copied aside, and what follows it is not replayed.
+ * Frames are taken in order, their sequences without a gap, into a buffer that is written out
+ * whenever it is as full as a memtable: recovery needs no more memory than the running store.
+ * Nothing of the old segments is changed here; a cut tail is only copied aside, and what follows it
+ * is not replayed.
  */
 #include "engine/recovery_replay.h"
 
@@ -12,21 +13,30 @@
 
 #define LOST_COPY_BYTES ((size_t)1 << 16)
 
+/* Takes the time since `since_us` into `us`; gives the time that it is. */
+static uint64_t time_take(struct varve_db *db, uint64_t since_us, uint64_t *us)
+{
+    uint64_t now_us = env_mono_us(db->env);
+    *us += now_us - since_us;
+    return now_us;
+}
+
 enum varve_status recovery_replay_flush(struct recovery_replay *replay)
 {
     struct varve_db *db = replay->db;
-    if (replay->memtable == NULL)
+    struct entry_iterator *input = NULL;
+    if (replay->buffer.count == 0)
         return VARVE_OK;
     /* Nobody reads yet: only the newest entry of a key can be asked for. */
     const struct snapshots_keep all = {.sequence = UINT64_MAX, .time_ms = db_store_time_ms(db)};
-    uint64_t began_us = env_mono_us(db->env);
-    enum varve_status status = VARVE_OK;
-    if (memtable_entries(replay->memtable) > 0)
-        status = flush_write_table(db, replay->memtable, all, manifest_new_run_id(&db->manifest),
-                                   replay->tables);
-    memtable_unref(replay->memtable);
-    replay->memtable = NULL;
-    db->recovery.rewrite_us += env_mono_us(db->env) - began_us;
+    enum varve_status status = replay_buffer_sort(&replay->buffer, &input);
+    replay->began_us = time_take(db, replay->began_us, &db->recovery.replay_us);
+    if (status == VARVE_OK)
+        status =
+            flush_write_table(db, input, all, manifest_new_run_id(&db->manifest), replay->tables);
+    entry_iterator_free(input);
+    replay_buffer_clear(&replay->buffer);
+    replay->began_us = time_take(db, replay->began_us, &db->recovery.rewrite_us);
     if (status != VARVE_OK)
         return error_set(replay->error, status, db->dir, STATUS_NO_OFFSET,
                          "writing the log's content to a table failed: %s",
@@ -34,28 +44,25 @@ enum varve_status recovery_replay_flush(struct recovery_replay *replay)
     return VARVE_OK;
 }
 
-static enum varve_status replay_batch(struct recovery_replay *replay, struct varve_slice batch,
-                                      uint64_t sequence)
+static enum varve_status replay_batch(struct recovery_replay *replay, const struct wal_frame *frame,
+                                      struct varve_slice batch, uint64_t sequence)
 {
     struct varve_db *db = replay->db;
     struct batch_reader reader = {0};
     struct batch_op op = {0};
 
     enum varve_status status = batch_reader_init(&reader, batch);
-    if (status == VARVE_OK)
-        status = memtable_reserve(replay->memtable, reader.count, batch.size);
     while (status == VARVE_OK) {
         status = batch_reader_next(&reader, &op);
-        if (status == VARVE_OK) {
-            memtable_add(replay->memtable, sequence, &op);
-            db->recovery.entries++;
-        }
+        if (status == VARVE_OK)
+            status = replay_buffer_add(&replay->buffer, sequence, &op,
+                                       wal_frame_offset_of(frame, op.value));
+        db->recovery.entries += status == VARVE_OK;
     }
     return status == VARVE_END ? VARVE_OK : status;
 }
 
-static enum varve_status replay_frame(struct recovery_replay *replay, const struct wal_frame *frame,
-                                      uint64_t segment_id)
+static enum varve_status replay_frame(struct recovery_replay *replay, const struct wal_frame *frame)
 {
     struct varve_db *db = replay->db;
     struct varve_slice rest = frame->payload, batch = {0};
@@ -65,16 +72,13 @@ static enum varve_status replay_frame(struct recovery_replay *replay, const stru
     if (replay->next_sequence != 0 && frame->first_sequence != replay->next_sequence)
         return status_raise(VARVE_CORRUPT);
     while (status == VARVE_OK) {
-        if (replay->memtable != NULL &&
-            (memtable_bytes(replay->memtable) >= db->options.memtable_bytes ||
-             memtable_entries(replay->memtable) >= db->options.memtable_entries))
+        if (replay->buffer.bytes >= db->options.memtable_bytes ||
+            replay->buffer.count >= db->options.memtable_entries)
             status = recovery_replay_flush(replay);
-        if (status == VARVE_OK && replay->memtable == NULL)
-            status = memtable_new(db->memtables, segment_id, &replay->memtable);
         if (status == VARVE_OK)
             status = wal_frame_next_batch(&rest, &batch);
         if (status == VARVE_OK)
-            status = replay_batch(replay, batch, sequence++);
+            status = replay_batch(replay, frame, batch, sequence++);
     }
     if (status != VARVE_END)
         return status;
@@ -186,6 +190,7 @@ enum varve_status recovery_replay_segment(struct recovery_replay *replay, uint64
     struct wal_reader reader = {0};
     struct wal_frame frame = {0};
 
+    replay->began_us = env_mono_us(db->env);
     enum varve_status status = filename_path(path, db->dir, FILE_WAL, segment_id);
     if (status == VARVE_OK)
         status = file_sync(db->env, path);
@@ -195,8 +200,14 @@ enum varve_status recovery_replay_segment(struct recovery_replay *replay, uint64
     status = wal_reader_open(&reader, db->env, path, segment_id, sealed_length, replay->error);
     if (status != VARVE_OK)
         return status;
+    status = replay_buffer_log(&replay->buffer, db->env, path);
+    if (status != VARVE_OK) {
+        wal_reader_close(&reader);
+        return error_set(replay->error, status, path, STATUS_NO_OFFSET,
+                         "the segment cannot be opened");
+    }
     while ((status = wal_reader_next(&reader, &frame)) == VARVE_OK) {
-        status = replay_frame(replay, &frame, segment_id);
+        status = replay_frame(replay, &frame);
         if (status != VARVE_OK)
             break;
     }
@@ -209,6 +220,7 @@ enum varve_status recovery_replay_segment(struct recovery_replay *replay, uint64
                       "a frame of a sealed segment, or its content, is damaged; restore a backup");
     db->recovery.segments++;
     wal_reader_close(&reader);
+    replay->began_us = time_take(db, replay->began_us, &db->recovery.replay_us);
     return status;
 }
 

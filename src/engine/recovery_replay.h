@@ -4,7 +4,7 @@
 #ifndef ENGINE_RECOVERY_REPLAY_H
 #define ENGINE_RECOVERY_REPLAY_H
 
-#include "engine/memtable.h"
+#include "engine/replay_buffer.h"
 #include "format/manifest_edit.h"
 #include "format/wal_reader.h"
 
@@ -12,11 +12,12 @@ struct varve_db;
 
 struct recovery_replay {
     struct varve_db *db;
-    struct varve_error *error;    /* may be NULL */
-    struct memtable *memtable;    /* being filled; NULL: none yet */
+    struct varve_error *error; /* may be NULL */
+    struct replay_buffer buffer;
     struct manifest_edit *tables; /* what was written so far */
     uint64_t next_sequence;       /* of the next frame; 0: not known yet */
     uint64_t last_sequence;       /* greatest replayed */
+    uint64_t began_us;            /* of what is timed just now */
 };
 /* Replays one segment, after syncing it. `sealed_length` 0: it is the last one and not sealed, and
  * its end is judged by the recovery mode: VARVE_CORRUPT (the error says where and why) or cut, the

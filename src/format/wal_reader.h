@@ -51,6 +51,14 @@ void wal_reader_close(struct wal_reader *reader);
 MUST_CHECK enum varve_status wal_reader_next(struct wal_reader *reader,
                                              struct wal_frame *ret_frame);
 
+/* Where a piece of the frame's payload stands in the segment; 0 for an empty one. */
+static inline uint64_t wal_frame_offset_of(const struct wal_frame *frame, struct varve_slice piece)
+{
+    if (piece.size == 0)
+        return 0;
+    return frame->offset + WAL_FRAME_HEADER_BYTES + (uint64_t)(piece.data - frame->payload.data);
+}
+
 /* Batches of a frame, one after the other: OK, END, CORRUPT. */
 MUST_CHECK enum varve_status wal_frame_next_batch(struct varve_slice *payload_rest,
                                                   struct varve_slice *ret_batch);

@@ -94,6 +94,38 @@ START_TEST(the_idle_mark_shows_damage_at_the_end)
 }
 END_TEST
 
+/* Small values and large ones, which recovery treats in different ways, in more than one segment
+ * and more than one table. */
+START_TEST(values_of_all_sizes_come_back)
+{
+    static char value[8000];
+    struct fixture f;
+    char key[16];
+    fixture_init(&f);
+    uint64_t first = active_segment(&f);
+    for (size_t i = 0; i < 60; i++) {
+        snprintf(key, sizeof key, "key-%03zu", i * 7 % 60);
+        memset(value, 'a' + (int)(i % 26), i * 120);
+        value[i * 120] = '\0';
+        rig_put(f.db, key, value, VARVE_SYNC_OFF);
+    }
+    ck_assert_uint_gt(active_segment(&f), first);
+    die(&f);
+    reopen(&f);
+    for (size_t i = 0; i < 60; i++) {
+        snprintf(key, sizeof key, "key-%03zu", i * 7 % 60);
+        memset(value, 'a' + (int)(i % 26), i * 120);
+        value[i * 120] = '\0';
+        rig_expect(f.db, key, value);
+    }
+    struct varve_stats stats = {0};
+    varve_stats_read(f.db, &stats);
+    ck_assert_uint_gt(stats.recovery_segments, 1);
+    ck_assert_uint_gt(stats.levels[0].tables, 1);
+    fixture_deinit(&f);
+}
+END_TEST
+
 /* A store that died with three live segments: two sealed, one active. */
 static uint64_t three_segments(struct fixture *f)
 {
@@ -355,6 +387,7 @@ int main(void)
     tcase_add_test(rules, tail_mode_cuts_a_torn_tail_and_saves_it);
     tcase_add_test(rules, synced_damage_is_refused);
     tcase_add_test(rules, the_idle_mark_shows_damage_at_the_end);
+    tcase_add_test(rules, values_of_all_sizes_come_back);
     tcase_add_test(rules, a_missing_segment_is_refused);
     tcase_add_test(rules, a_sealed_segment_must_be_whole);
     tcase_add_test(rules, segments_are_replayed_in_order);
