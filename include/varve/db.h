@@ -102,8 +102,10 @@ VARVE_API VARVE_MUST_CHECK enum varve_status varve_write_async(struct varve_db *
                                                                struct varve_write_request *request);
 
 /* A list of requests (linked by `next`), queued in its order in one step: what an event loop has
- * gathered in one turn. All are taken; one that varve_write_async would have refused is delivered
- * with that status. */
+ * gathered in one turn. It never waits for the disk. All are taken; one that varve_write_async
+ * would have refused is delivered with that status, and one with conditions that cannot be read
+ * without waiting with VARVE_WOULD_BLOCK: it did not happen, and goes to varve_write_async on
+ * another thread. */
 VARVE_API void varve_write_async_list(struct varve_db *db, struct varve_write_request *list);
 
 /* A value that is lent without a copy: it pins the memtable or block that holds it. Release soon.

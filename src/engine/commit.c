@@ -195,7 +195,7 @@ static enum varve_status request_queue(struct varve_db *db, struct varve_write_r
 {
     enum varve_status status = VARVE_OK;
     if (request->batch->conditions.count > 0)
-        status = conditions_observe(db, request->batch);
+        status = conditions_observe(db, request->batch, false);
     return status == VARVE_OK ? queue_push(db, request, ret_lead) : status;
 }
 
@@ -280,7 +280,7 @@ static struct varve_write_request *list_prepare(struct varve_db *db,
         struct varve_write_request *request = *link;
         request->status = request_prepare(db, request);
         if (request->status == VARVE_OK && request->batch->conditions.count > 0)
-            request->status = conditions_observe(db, request->batch);
+            request->status = conditions_observe(db, request->batch, true);
         if (request->status == VARVE_OK) {
             link = &request->next;
             continue;

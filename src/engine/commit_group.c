@@ -304,7 +304,7 @@ static enum varve_status member_judge_locked(struct varve_db *db, struct varve_b
             *ret_verdict = COMMIT_AGAIN;
             return VARVE_OK;
         }
-        status = conditions_observe(db, batch);
+        status = conditions_observe(db, batch, false);
     }
     if (status == VARVE_OK)
         status = conditions_judge_locked(db, batch, view, overlay, db_store_time_ms(db), &hold);

@@ -91,15 +91,17 @@ static bool condition_judge(const struct varve_batch *batch, struct condition *c
     return condition->held;
 }
 
-enum varve_status conditions_observe(struct varve_db *db, struct varve_batch *batch)
+enum varve_status conditions_observe(struct varve_db *db, struct varve_batch *batch,
+                                     bool must_not_wait)
 {
     struct view *view = view_slot_acquire(&db->view, &db->visible, &batch->conditions.sequence);
     enum varve_status status = VARVE_OK;
 
     for (size_t i = 0; status == VARVE_OK && i < batch->conditions.count; i++) {
         struct condition *condition = condition_at(batch, i);
-        status = read_key_state(db, view, batch->conditions.sequence,
-                                condition_key(batch, condition), &condition->observed);
+        status =
+            read_key_state(db, view, batch->conditions.sequence, condition_key(batch, condition),
+                           must_not_wait, &condition->observed);
     }
     view_unref(view);
     batch->conditions.reads++;

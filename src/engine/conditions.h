@@ -30,8 +30,10 @@ struct condition {
 };
 
 /* Reads the keys of all conditions on one view. VARVE_IO, VARVE_CORRUPT, VARVE_NO_MEMORY,
- * VARVE_NO_FILES. */
-MUST_CHECK enum varve_status conditions_observe(struct varve_db *db, struct varve_batch *batch);
+ * VARVE_NO_FILES; with `must_not_wait` VARVE_WOULD_BLOCK where the disk would have to be waited
+ * for. */
+MUST_CHECK enum varve_status conditions_observe(struct varve_db *db, struct varve_batch *batch,
+                                                bool must_not_wait);
 
 /* Judges by what was observed alone, at `now_ms`. */
 bool conditions_hold_observed(struct varve_batch *batch, uint64_t now_ms);

@@ -177,11 +177,15 @@ static enum varve_status entry_state(uint64_t tag, struct varve_slice value,
 }
 
 enum varve_status read_key_state(struct varve_db *db, struct view *view, uint64_t sequence,
-                                 struct varve_slice key, struct key_state *ret_state)
+                                 struct varve_slice key, bool must_not_wait,
+                                 struct key_state *ret_state)
 {
     uint8_t target[ENTRY_KEY_BYTES_MAX];
-    struct lookup lookup = {
-        .db = db, .view = view, .user_key = key, .target = target_make(target, key, sequence)};
+    struct lookup lookup = {.db = db,
+                            .view = view,
+                            .user_key = key,
+                            .target = target_make(target, key, sequence),
+                            .must_not_wait = must_not_wait};
 
     enum varve_status status = lookup_memtables(&lookup);
     if (status == VARVE_NOT_FOUND)

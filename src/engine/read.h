@@ -6,10 +6,11 @@
 
 #include "engine/conditions.h"
 
-/* The key as of `sequence`, with its expiry, not judged by any time. */
+/* The key as of `sequence`, with its expiry, not judged by any time. With `must_not_wait`
+ * VARVE_WOULD_BLOCK where the disk would have to be waited for. */
 MUST_CHECK enum varve_status read_key_state(struct varve_db *db, struct view *view,
                                             uint64_t sequence, struct varve_slice key,
-                                            struct key_state *ret_state);
+                                            bool must_not_wait, struct key_state *ret_state);
 
 /* The key's newest entry in the memtables of `view`, if it is newer than `sequence`; else
  * VARVE_NOT_FOUND. */

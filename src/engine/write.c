@@ -26,7 +26,7 @@ enum varve_status varve_write(struct varve_db *db, struct varve_batch *batch, en
     enum varve_status status = VARVE_OK;
 
     if (varve_batch_count(batch) == 0) {
-        status = conditions_observe(db, batch);
+        status = conditions_observe(db, batch, false);
         revision = batch->conditions.sequence;
         if (status == VARVE_OK && !conditions_hold_observed(batch, db_store_time_ms(db)))
             status = VARVE_CONFLICT;

@@ -8,7 +8,8 @@
  * the conditions, the hidden ones behind them. A failed check is a 412; if only hidden ones fail,
  * the batch is prepared anew. A batch that writes nothing is judged on the snapshot alone.
  *
- * A worker prepares large batches, for the loop has others to serve meanwhile.
+ * A worker prepares large batches, for the loop has others to serve meanwhile, and those that read
+ * what is not in memory: the loop finds that out and leaves all of the preparing to it.
  */
 #include "service/batch.h"
 
@@ -36,7 +37,7 @@ struct batch_work {
     bool prepares; /* a worker does, just now */
     bool writes, reads, checks;
     uint64_t expiry_base_s; /* when it was accepted */
-    unsigned attempts;      /* at preparing */
+    unsigned conflicts;     /* of what was read with the commit */
     uint64_t revision;      /* of the snapshot */
     /* while it is being prepared */
     const struct varve_snapshot *snapshot; /* NULL where none is needed */
@@ -85,12 +86,15 @@ static enum varve_status add_check(struct varve_batch *batch, struct varve_slice
     return varve_batch_check(batch, &check);
 }
 
-/* The value of `key` on the snapshot; a missing one has revision 0. */
+/* The value of `key` on the snapshot; a missing one has revision 0. On the loop VARVE_WOULD_BLOCK
+ * where the disk would have to be waited for. */
 static enum varve_status read_store(struct exchange *exchange, struct varve_slice key,
                                     struct varve_value *ret_value)
 {
     struct batch_work *work = exchange->batch_work;
-    enum varve_status status = varve_get(exchange->db, key, work->snapshot, ret_value);
+    enum varve_status status = work->prepares
+                                   ? varve_get(exchange->db, key, work->snapshot, ret_value)
+                                   : varve_get_cached(exchange->db, key, work->snapshot, ret_value);
     return status == VARVE_NOT_FOUND ? VARVE_OK : status;
 }
 
@@ -169,7 +173,23 @@ static enum varve_status fail_check(struct exchange *exchange, size_t index, uin
     return status == VARVE_OK ? VARVE_OK : problem_set_status(problem, status);
 }
 
-/* Of a batch without writes. VARVE_CONFLICT: the problem is set. */
+/* A failure's problem; none of VARVE_WOULD_BLOCK, for that is no answer. */
+static enum varve_status explain(struct exchange *exchange, enum varve_status status)
+{
+    if (status == VARVE_WOULD_BLOCK)
+        return status;
+    if (status != VARVE_TOO_LARGE)
+        return problem_set_status(&exchange->problem, status);
+    /* Keys and values have been checked: it is the results. */
+    (void)problem_set(&exchange->problem, PROBLEM_RESULT_TOO_LARGE,
+                      "the answer would be too large; nothing was applied");
+    exchange->problem.has_limit = true;
+    exchange->problem.limit = LIMIT_BATCH_ANSWER_BYTES;
+    return status;
+}
+
+/* Of a batch without writes. VARVE_CONFLICT: the problem is set. VARVE_WOULD_BLOCK as read_store.
+ */
 static enum varve_status judge_on_snapshot(struct exchange *exchange)
 {
     const struct batch_ops *ops = &exchange->batch_work->ops;
@@ -181,7 +201,7 @@ static enum varve_status judge_on_snapshot(struct exchange *exchange)
         uint64_t revision = value.revision;
         varve_value_release(&value);
         if (status != VARVE_OK)
-            return problem_set_status(&exchange->problem, status);
+            return explain(exchange, status);
         if (revision != ops->ops[i].revision)
             status = fail_check(exchange, i, revision);
         if (status != VARVE_OK)
@@ -246,18 +266,6 @@ static void end_reads(struct exchange *exchange)
     work->index = (struct write_index){0};
 }
 
-static enum varve_status explain(struct exchange *exchange, enum varve_status status)
-{
-    if (status != VARVE_TOO_LARGE)
-        return problem_set_status(&exchange->problem, status);
-    /* Keys and values have been checked: it is the results. */
-    (void)problem_set(&exchange->problem, PROBLEM_RESULT_TOO_LARGE,
-                      "the answer would be too large; nothing was applied");
-    exchange->problem.has_limit = true;
-    exchange->problem.limit = LIMIT_BATCH_ANSWER_BYTES;
-    return status;
-}
-
 /* Fills the exchange's batch and results. On failure the problem is set. */
 static enum varve_status apply_ops(struct exchange *exchange)
 {
@@ -279,12 +287,13 @@ static enum varve_status apply_ops(struct exchange *exchange)
     return status;
 }
 
-/* Everything before the commit, on the loop or on a worker. On failure the problem is set. */
+/* Everything before the commit, on the loop or on a worker. On failure the problem is set, but for
+ * VARVE_WOULD_BLOCK: then a worker has to begin again. */
 static enum varve_status prepare(struct exchange *exchange)
 {
     struct batch_work *work = exchange->batch_work;
     enum varve_status status = VARVE_OK;
-    if (work->attempts++ == 0) {
+    if (work->ops.ops == NULL) {
         size_t value_bytes_max = exchange->loop->service->config->engine.value_bytes_max;
         status = json_body_parse_batch(buf_slice(&exchange->body), value_bytes_max, &work->ops,
                                        &exchange->problem);
@@ -331,8 +340,14 @@ static enum exchange_step go_on(struct exchange *exchange, enum varve_status sta
 static enum exchange_step start(struct exchange *exchange)
 {
     struct batch_work *work = exchange->batch_work;
-    if (!work->on_worker)
-        return go_on(exchange, prepare(exchange));
+    if (!work->on_worker) {
+        enum varve_status status = prepare(exchange);
+        if (status != VARVE_WOULD_BLOCK)
+            return go_on(exchange, status);
+        problem_deinit(&exchange->problem);
+        work->on_worker = work->prepares = true;
+        return exchange_defer(exchange, run_prepare);
+    }
     work->prepares = true;
     return exchange_work(exchange, THREAD_JOB_URGENT, run_prepare);
 }
@@ -340,7 +355,7 @@ static enum exchange_step start(struct exchange *exchange)
 /* Conditions of the commit did not hold. */
 static enum exchange_step judge_conflict(struct exchange *exchange)
 {
-    const struct batch_work *work = exchange->batch_work;
+    struct batch_work *work = exchange->batch_work;
     enum varve_status status = VARVE_OK;
     for (size_t i = 0, check = 0; status == VARVE_OK && i < work->ops.count; i++) {
         uint64_t revision = 0;
@@ -350,7 +365,7 @@ static enum exchange_step judge_conflict(struct exchange *exchange)
     }
     if (status != VARVE_OK || exchange->problem.failed_ops.size > 0)
         return exchange_refuse(exchange);
-    if (work->attempts < LIMIT_BATCH_ATTEMPTS)
+    if (++work->conflicts < LIMIT_BATCH_ATTEMPTS)
         return start(exchange);
     (void)problem_set(&exchange->problem, PROBLEM_BUSY,
                       "keys that the batch reads keep changing; nothing was applied");

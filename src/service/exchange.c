@@ -576,67 +576,9 @@ enum MHD_Result exchange_on_request(void *context, struct MHD_Connection *connec
         return take_step(exchange,
                          exchange->has_problem ? EXCHANGE_DONE : exchange->route->handle(exchange));
     case EXCHANGE_WAITING:
-        return take_step(exchange, exchange->route->finish(exchange));
+        return take_step(exchange, exchange_go_on(exchange));
     case EXCHANGE_ANSWERED:
         break;
     }
     return MHD_NO;
-}
-
-/* Waiting. */
-
-enum varve_status exchange_begin_batch(struct exchange *exchange)
-{
-    if (exchange->batch == NULL)
-        return varve_batch_new(&exchange->batch);
-    varve_batch_clear(exchange->batch);
-    return VARVE_OK;
-}
-
-static void wait(struct exchange *exchange)
-{
-    exchange->phase = EXCHANGE_WAITING;
-    exchange->write.receiver = &exchange->loop->receiver;
-    event_loop_wait(exchange->loop, exchange);
-}
-
-enum exchange_step exchange_commit(struct exchange *exchange)
-{
-    wait(exchange);
-    exchange->write.batch = exchange->batch;
-    exchange->write.sync = exchange->sync;
-    event_loop_gather(exchange->loop, exchange->db, &exchange->write);
-    return EXCHANGE_WAITS;
-}
-
-enum exchange_step exchange_work(struct exchange *exchange, enum thread_job_kind kind,
-                                 void (*run)(struct thread_job *job))
-{
-    wait(exchange);
-    exchange->job.run = run;
-    exchange->job.kind = kind;
-    thread_pool_submit(exchange->loop->service->workers, &exchange->job);
-    return EXCHANGE_WAITS;
-}
-
-enum exchange_step exchange_scan(struct exchange *exchange, void (*run)(struct thread_job *job))
-{
-    wait(exchange);
-    exchange->peer->scan = exchange->scan;
-    exchange->job.run = run;
-    exchange->job.kind = THREAD_JOB_URGENT;
-    thread_pool_submit(exchange->loop->service->scanners, &exchange->job);
-    return EXCHANGE_WAITS;
-}
-
-struct exchange *exchange_of_job(struct thread_job *job)
-{
-    return (struct exchange *)(void *)((char *)job - offsetof(struct exchange, job));
-}
-
-void exchange_job_done(struct exchange *exchange, enum varve_status status)
-{
-    exchange->write.status = status;
-    exchange->write.next = NULL;
-    exchange->write.receiver->deliver(exchange->write.receiver, &exchange->write);
 }

@@ -139,7 +139,8 @@ enum exchange_step exchange_fail(struct exchange *exchange, enum varve_status st
 
 /* An empty batch of the exchange's own. VARVE_NO_MEMORY. */
 MUST_CHECK enum varve_status exchange_begin_batch(struct exchange *exchange);
-/* Suspends and commits `batch`; the route's finish finds status and revision in `write`. */
+/* Suspends and commits `batch`; the route's finish finds status and revision in `write`. Keys of
+ * conditions that are not in memory are read by a worker. */
 enum exchange_step exchange_commit(struct exchange *exchange);
 /* Suspends and has `run` (a job of this exchange) done by a worker, which ends with
  * exchange_job_done; patient is what may wait for very long itself. */
@@ -148,7 +149,11 @@ enum exchange_step exchange_work(struct exchange *exchange, enum thread_job_kind
 /* Suspends and has the steps of the exchange's scan done by scanners: `run` submits the job again
  * to service->scanners, or ends with exchange_job_done. */
 enum exchange_step exchange_scan(struct exchange *exchange, void (*run)(struct thread_job *job));
+/* The same for reads that the loop would have had to wait for the disk for. They are counted. */
+enum exchange_step exchange_defer(struct exchange *exchange, void (*run)(struct thread_job *job));
 struct exchange *exchange_of_job(struct thread_job *job);
 void exchange_job_done(struct exchange *exchange, enum varve_status status);
+/* For exchange.c: what was waited for is there. */
+enum exchange_step exchange_go_on(struct exchange *exchange);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * A read is answered on the spot. The store lends the value: a small one is copied into the answer,
- * for it may hold up a whole block or memtable, and a slow client takes long to fetch it; a large
- * raw one is sent from where it lies. A write waits for its commit group.
+ * A read is answered on the spot, unless it would have to wait for the disk: then a worker makes
+ * the answer, for the loop has others to serve meanwhile. The store lends the value: a small one is
+ * copied into the answer, for it may hold up a whole block or memtable, and a slow client takes
+ * long to fetch it; a large raw one is sent from where it lies. A write waits for its commit group.
  */
 #include "service/kv_handlers.h"
 
@@ -125,15 +126,38 @@ static enum exchange_step answer_value(struct exchange *exchange, struct varve_v
     return exchange_answer(exchange, code, representation_types[exchange->representation]);
 }
 
+/* Takes what the look-up gave. */
+static enum exchange_step answer_get(struct exchange *exchange, enum varve_status status,
+                                     struct varve_value *value)
+{
+    if (status != VARVE_OK)
+        return exchange_fail(exchange, status);
+    enum exchange_step step = answer_value(exchange, value);
+    varve_value_release(value);
+    return step;
+}
+
+static void run_get(struct thread_job *job)
+{
+    struct exchange *exchange = exchange_of_job(job);
+    struct varve_value value = {0};
+    enum varve_status status = varve_get(exchange->db, exchange->target.key, NULL, &value);
+    (void)answer_get(exchange, status, &value);
+    exchange_job_done(exchange, VARVE_OK);
+}
+
 static enum exchange_step handle_get(struct exchange *exchange)
 {
     struct varve_value value = {0};
-    enum varve_status status = varve_get(exchange->db, exchange->target.key, NULL, &value);
-    if (status != VARVE_OK)
-        return exchange_fail(exchange, status);
-    enum exchange_step step = answer_value(exchange, &value);
-    varve_value_release(&value);
-    return step;
+    enum varve_status status = varve_get_cached(exchange->db, exchange->target.key, NULL, &value);
+    if (status == VARVE_WOULD_BLOCK)
+        return exchange_defer(exchange, run_get);
+    return answer_get(exchange, status, &value);
+}
+
+static enum exchange_step finish_get(struct exchange *exchange)
+{
+    return EXCHANGE_DONE;
 }
 
 static const char *const get_params[] = {"raw", "encoding", NULL};
@@ -144,6 +168,7 @@ const struct route kv_get_route = {
     .params = get_params,
     .prepare = prepare_get,
     .handle = handle_get,
+    .finish = finish_get,
 };
 
 /* Writes and their conditions. */

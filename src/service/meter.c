@@ -77,6 +77,13 @@ void meter_record(struct meter *meter, const struct meter_event *event)
         histogram_record(&meter->latency_us[op], event->duration_us);
 }
 
+void meter_record_deferred(struct meter *meter, enum meter_route route, enum request_method method)
+{
+    enum meter_op op = op_find(route, method);
+    if (op != METER_OP_NONE)
+        meter_add(&meter->deferred[op], 1);
+}
+
 static void counter_merge(_Atomic uint64_t *into, const _Atomic uint64_t *from)
 {
     meter_add(into, atomic_load_explicit(from, memory_order_relaxed));
@@ -98,6 +105,8 @@ void meter_merge(struct meter *into, const struct meter *from)
         counter_merge(&into->denials[denial], &from->denials[denial]);
     for (int cut = 0; cut < SCAN_CUT_COUNT; cut++)
         counter_merge(&into->scans_cut[cut], &from->scans_cut[cut]);
+    for (int op = 0; op < METER_OP_COUNT; op++)
+        counter_merge(&into->deferred[op], &from->deferred[op]);
     for (int op = 0; op < METER_OP_COUNT; op++)
         histogram_merge(&into->latency_us[op], &from->latency_us[op]);
 }

@@ -97,6 +97,7 @@ struct meter {
     _Atomic uint64_t connections_accepted, connections_refused, connections_timed_out;
     _Atomic uint64_t denials[METER_DENIAL_COUNT];
     _Atomic uint64_t scans_cut[SCAN_CUT_COUNT]; /* by reason */
+    _Atomic uint64_t deferred[METER_OP_COUNT]; /* reads, to a worker */
     struct histogram latency_us[METER_OP_COUNT];
 };
 
@@ -108,6 +109,9 @@ struct meter_event {
     bool is_scan; /* of a whole range */
 };
 void meter_record(struct meter *meter, const struct meter_event *event);
+
+/* A request whose reads went to a worker, for they would have waited for the disk. */
+void meter_record_deferred(struct meter *meter, enum meter_route route, enum request_method method);
 
 /* For a counter that only this thread changes. */
 static inline void meter_add(_Atomic uint64_t *counter, uint64_t amount)

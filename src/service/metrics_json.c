@@ -96,6 +96,7 @@ static void write_ops(struct json_writer *w, const struct meter *meter)
             write_uint(w, percentiles[i].name,
                        histogram_percentile(histogram, percentiles[i].percent));
         write_uint(w, "max_us", atomic_load(&histogram->max));
+        write_uint(w, "deferred", atomic_load(&meter->deferred[op]));
         json_write_object_end(w);
     }
     json_write_object_end(w);

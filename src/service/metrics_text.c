@@ -346,6 +346,18 @@ static void add_requests(struct text *text, const struct meter *meter)
     }
 }
 
+static void add_deferred(struct text *text, const struct meter *meter)
+{
+    static const char name[] = "varve_http_reads_deferred_total";
+    begin_metric(text, name, COUNTER,
+                 "Requests whose reads had to wait for the disk, on a worker, by operation.");
+    for (int op = 0; op < METER_OP_COUNT; op++) {
+        char labels[32];
+        snprintf(labels, sizeof labels, "{op=\"%s\"}", meter_op_name((enum meter_op)op));
+        add_uint(text, name, labels, atomic_load(&meter->deferred[op]));
+    }
+}
+
 static void add_denials(struct text *text, const struct meter *meter)
 {
     static const char name[] = "varve_http_auth_failures_total";
@@ -417,6 +429,7 @@ static void add_service(struct text *text, const struct metrics *metrics)
                    "When the certificate expires, since 1970.",
                    (uint64_t)tls_expires_at(metrics->settings->tls));
     add_request_latency(text, meter);
+    add_deferred(text, meter);
     add_metric(text, "varve_http_request_body_bytes_total", COUNTER, "Bytes of bodies received.",
                atomic_load(&meter->bytes_in));
     add_metric(text, "varve_http_response_body_bytes_total", COUNTER, "Bytes of bodies sent.",

@@ -101,6 +101,39 @@ START_TEST(a_get_that_would_wait_is_not_counted)
 }
 END_TEST
 
+static struct varve_write_request *delivered;
+
+static void deliver(struct varve_write_receiver *receiver, struct varve_write_request *list)
+{
+    delivered = list;
+}
+
+/* Queued as a list, a write does not wait for the disk; alone it does. */
+START_TEST(a_condition_that_would_wait_comes_back_undone)
+{
+    static const uint64_t first = 1;
+    struct varve_check check = {varve_slice_str("k"), VARVE_CHECK_IS, &first, 1};
+    struct varve_write_receiver receiver = {.deliver = deliver};
+    struct varve_write_request request = {.receiver = &receiver};
+
+    put_and_flush();
+    page_cache_set(true);
+    ck_assert_int_eq(varve_batch_new(&request.batch), VARVE_OK);
+    ck_assert_int_eq(varve_batch_check(request.batch, &check), VARVE_OK);
+    ck_assert_int_eq(varve_batch_delete(request.batch, check.key), VARVE_OK);
+    varve_write_async_list(db, &request);
+    ck_assert_ptr_eq(delivered, &request);
+    ck_assert_int_eq(request.status, VARVE_WOULD_BLOCK);
+
+    delivered = NULL;
+    ck_assert_int_eq(varve_write_async(db, &request), VARVE_OK);
+    ck_assert_ptr_eq(delivered, &request);
+    ck_assert_int_eq(request.status, VARVE_OK);
+    rig_expect(db, "k", NULL);
+    varve_batch_free(request.batch);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("cached");
@@ -110,6 +143,7 @@ int main(void)
     tcase_add_test(reads, a_cold_block_is_not_read);
     tcase_add_test(reads, a_block_of_the_page_cache_is_read);
     tcase_add_test(reads, a_get_that_would_wait_is_not_counted);
+    tcase_add_test(reads, a_condition_that_would_wait_comes_back_undone);
     suite_add_tcase(suite, reads);
     return run_suite(suite);
 }

@@ -1,0 +1,305 @@
+/*
+ * Nobody is held up: what may take long runs on a worker while the event loop serves others.
+ *
+ * One loop, and a pool without threads: the test runs the workers' jobs itself. So a request that
+ * is done on the loop after all leaves no job to run; and in the middle of a job, where it reads
+ * from the disk, the test asks the same loop for something else and waits for the answer. A loop
+ * that is held up could not give it.
+ */
+#include <arpa/inet.h>
+#include <check.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <varve/varve.h>
+
+#include "client.h"
+#include "engine/db.h"
+#include "fault_env.h"
+#include "must.h"
+#include "os/sync.h"
+#include "run_suite.h"
+#include "service/event_loop.h"
+#include "service/settings.h"
+#include "tmpdir.h"
+
+#define DEADLINE_S 30 /* nothing here takes anywhere near so long, unless it is held up */
+
+static struct tmpdir dir;
+static struct fault_env *disk;  /* calls the hook when it is read */
+static struct fault_env *cache; /* of the system, in front of it: may be cold */
+static struct service_config config;
+static struct journal journal;
+static struct service service;
+static struct event_loop *loop;
+static struct http_client asker, other;
+static unsigned others_answered;
+
+/* Of the service. */
+
+static int listen_anywhere(char ret_address[32])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    must(fd >= 0);
+    must(bind(fd, (struct sockaddr *)&address, sizeof address) == 0);
+    must(listen(fd, 16) == 0);
+    must(getsockname(fd, (struct sockaddr *)&address, &size) == 0);
+    snprintf(ret_address, 32, "127.0.0.1:%u", ntohs(address.sin_port));
+    return fd;
+}
+
+static void client_open(struct http_client *client, const char *address)
+{
+    struct timeval patience = {.tv_sec = DEADLINE_S};
+    must(http_client_open(client, address) == 0);
+    must(setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0);
+}
+
+static void put(const char *key, const char *value)
+{
+    ck_assert_int_eq(varve_put(service_db(&service), varve_slice_str(key), varve_slice_str(value),
+                               VARVE_SYNC_OFF, NULL),
+                     VARVE_OK);
+}
+
+/* "cold" and "cool" are in a table, "hot" in the memtable. */
+static void store_open(void)
+{
+    struct varve_db *db = NULL;
+    disk = fault_env_new(env_posix());
+    cache = fault_env_new(fault_env_env(disk));
+    must_ok(db_open(tmpdir_path(&dir, "store"), &config.engine, fault_env_env(cache), false, &db,
+                    NULL));
+    atomic_store(&service.db, db);
+    atomic_store(&service.state, SERVICE_READY);
+    put("cold", "ice");
+    put("cool", "water");
+    ck_assert_int_eq(varve_flush(db, true), VARVE_OK);
+    put("hot", "steam");
+}
+
+static void service_start(void)
+{
+    char address[32];
+    struct settings *settings = NULL;
+    json_object_seed(0);
+    tmpdir_make(&dir);
+    config_init(&config);
+    journal = (struct journal){.fd = STDERR_FILENO, .level = VARVE_LOG_ERROR};
+    service = (struct service){.config = &config, .journal = &journal};
+    service.loops = &loop;
+    service.loop_count = 1;
+    mutex_init(&service.mu.lock);
+    must_ok(settings_load(&config, &settings, NULL));
+    service_set_settings(&service, settings);
+    must_ok(thread_pool_new(0, "work", &service.workers));
+    must_ok(event_loop_new(&service, 0, listen_anywhere(address), &loop));
+    store_open();
+    must_ok(event_loop_start(loop));
+    client_open(&asker, address);
+    client_open(&other, address);
+    others_answered = 0;
+}
+
+static void service_stop(void)
+{
+    http_client_close(&asker);
+    http_client_close(&other);
+    while (thread_pool_step(service.workers)) {
+    }
+    event_loop_drain(loop, event_loop_clock_ms() + DEADLINE_S * 1000);
+    event_loop_join(loop);
+    thread_pool_free(service.workers);
+    ck_assert_int_eq(varve_close(service_db(&service)), VARVE_OK);
+    event_loop_free(loop);
+    settings_unref(service.mu.settings);
+    mutex_deinit(&service.mu.lock);
+    fault_env_free(cache);
+    fault_env_free(disk);
+    tmpdir_remove(&dir);
+}
+
+/* Of the tests. */
+
+/* The other client asks for what is in memory. On the loop's own thread it would wait in vain. */
+static void ask_for_other(void *context)
+{
+    struct http_answer answer = {0};
+    if (http_client_ask(&other, "GET", "/kv/hot?raw", &answer) && answer.status == 200)
+        others_answered++;
+}
+
+/* From now on the system's page cache is empty, and the first read of a table takes so long that
+ * the other client is served meanwhile. */
+static void disk_is_slow(void)
+{
+    static const struct fault_rule cold = {
+        .operations = FAULT_READ_CACHED, .at = 1, .for_good = true, .status = VARVE_WOULD_BLOCK};
+    static const struct fault_rule slow = {
+        .operations = FAULT_READ, .pattern = "*.sst", .at = 1, .hook = ask_for_other};
+    fault_env_set_rule(cache, &cold);
+    fault_env_set_rule(disk, &slow);
+}
+
+static void send_request(const char *method, const char *target, const char *fields,
+                         const char *body)
+{
+    struct text request = {0};
+    text_format(&request, "%s %s HTTP/1.1\r\nHost: varve\r\n%s", method, target, fields);
+    if (body != NULL)
+        text_format(&request, "Content-Length: %zu\r\n", strlen(body));
+    text_format(&request, "\r\n%s", body != NULL ? body : "");
+    ck_assert(http_client_send(&asker, request.data, request.bytes));
+    text_deinit(&request);
+}
+
+/* Runs the job that the request has led to, or will. */
+static void run_job(void)
+{
+    uint64_t until_ms = event_loop_clock_ms() + DEADLINE_S * 1000;
+    while (!thread_pool_step(service.workers)) {
+        ck_assert_msg(event_loop_clock_ms() < until_ms, "nothing was left to a worker");
+        sleep_us(500);
+    }
+}
+
+/* `part` is to be found in the body. */
+static void expect_answer(int status, const char *part)
+{
+    struct http_answer answer = {0};
+    ck_assert(http_client_receive(&asker, &answer));
+    ck_assert_int_eq(answer.status, status);
+    ck_assert_msg(memmem(answer.body, answer.body_bytes, part, strlen(part)) != NULL,
+                  "%s is not in %.*s", part, (int)answer.body_bytes, answer.body);
+}
+
+static uint64_t deferred(enum meter_op op)
+{
+    return atomic_load(&loop->meter.deferred[op]);
+}
+
+#define JSON_FIELD "Content-Type: application/json\r\n"
+#define RAW_FIELD "Content-Type: application/octet-stream\r\n"
+
+/* Requests whose reads wait for the disk. */
+static const struct cold_request {
+    const char *method, *target, *fields, *body;
+    enum meter_op op;
+    int status;
+    const char *part; /* of the answer */
+} cold_requests[] = {
+    {"GET", "/kv/cold?raw", "", NULL, METER_OP_GET, 200, "ice"},
+    {"GET", "/kv/cold", "If-None-Match: W/\"9\"\r\n", NULL, METER_OP_GET, 200, "aWNl"},
+    {"GET", "/kv/cole", "", NULL, METER_OP_GET, 404, "not_found"},
+    {"POST", "/kv/batch", JSON_FIELD,
+     "{\"ops\":[{\"op\":\"get\",\"key\":\"hot\"},{\"op\":\"get\",\"key\":\"cold\"}]}",
+     METER_OP_BATCH, 200, "aWNl"},
+    {"POST", "/kv/batch", JSON_FIELD,
+     "{\"ops\":[{\"op\":\"put\",\"key\":\"new\",\"value\":\"\"},{\"op\":\"get\",\"key\":\"cold\"}]"
+     "}",
+     METER_OP_BATCH, 200, "aWNl"},
+    {"POST", "/kv/batch", JSON_FIELD,
+     "{\"ops\":[{\"op\":\"check\",\"key\":\"hot\",\"revision\":0},"
+     "{\"op\":\"check\",\"key\":\"cold\",\"revision\":1}]}",
+     METER_OP_BATCH, 412, "\"failed_ops\":[{\"index\":0,\"current_revision\":3}]"},
+    {"POST", "/kv/batch", JSON_FIELD,
+     "{\"ops\":[{\"op\":\"check\",\"key\":\"cold\",\"revision\":1},"
+     "{\"op\":\"put\",\"key\":\"cold\",\"value\":\"\"}]}",
+     METER_OP_BATCH, 200, "\"revision\":4"},
+    {"PUT", "/kv/cold", RAW_FIELD "If-Match: \"1\"\r\n", "melted", METER_OP_PUT, 200,
+     "\"revision\":4"},
+    {"PUT", "/kv/cold", RAW_FIELD "If-None-Match: *\r\n", "melted", METER_OP_PUT, 412,
+     "\"current_revision\":1"},
+    {"DELETE", "/kv/cold", "If-Match: \"2\"\r\n", NULL, METER_OP_DELETE, 412,
+     "\"current_revision\":1"},
+};
+
+START_TEST(a_cold_read_holds_nobody_up)
+{
+    const struct cold_request *request = &cold_requests[_i];
+    disk_is_slow();
+    send_request(request->method, request->target, request->fields, request->body);
+    run_job();
+    expect_answer(request->status, request->part);
+    ck_assert_uint_eq(others_answered, 1);
+    ck_assert_uint_eq(deferred(request->op), 1);
+}
+END_TEST
+
+START_TEST(a_cold_head_holds_nobody_up)
+{
+    char answer[2048];
+    disk_is_slow();
+    send_request("HEAD", "/kv/cold?raw", "", NULL);
+    run_job();
+    ssize_t size = recv(asker.fd, answer, sizeof answer - 1, 0);
+    ck_assert_int_gt(size, 0);
+    answer[size] = '\0';
+    ck_assert_ptr_nonnull(strstr(answer, " 200 "));
+    ck_assert_ptr_nonnull(strstr(answer, "Content-Length: 3\r\n"));
+    ck_assert_uint_eq(others_answered, 1);
+    ck_assert_uint_eq(deferred(METER_OP_GET), 1);
+}
+END_TEST
+
+START_TEST(a_read_of_memory_is_answered_at_once)
+{
+    disk_is_slow();
+    send_request("GET", "/kv/hot?raw", "", NULL);
+    expect_answer(200, "steam");
+    send_request("PUT", "/kv/hot", RAW_FIELD "If-Match: \"3\"\r\n", "damp");
+    expect_answer(200, "\"revision\":4");
+    ck_assert(!thread_pool_step(service.workers));
+    ck_assert_uint_eq(deferred(METER_OP_GET) + deferred(METER_OP_PUT), 0);
+}
+END_TEST
+
+START_TEST(a_scan_holds_nobody_up)
+{
+    disk_is_slow();
+    send_request("GET", "/kv/range", "", NULL);
+    run_job();
+    expect_answer(200, "\"count\":3");
+    ck_assert_uint_eq(others_answered, 1);
+}
+END_TEST
+
+/* It reads nothing, but is long to parse. */
+START_TEST(a_large_batch_holds_nobody_up)
+{
+    struct text body = {0};
+    text_format(&body, "{\"ops\":[");
+    for (unsigned i = 0; i < 5000; i++)
+        text_format(&body, "%s{\"op\":\"put\",\"key\":\"k%u\",\"value\":\"\"}", i > 0 ? "," : "",
+                    i);
+    text_format(&body, "]}%c", '\0');
+    send_request("POST", "/kv/batch", JSON_FIELD, body.data);
+    text_deinit(&body);
+    ask_for_other(NULL);
+    ck_assert_uint_eq(others_answered, 1);
+    run_job();
+    expect_answer(200, "\"revision\":4");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("loop");
+    TCase *held_up = tcase_create("held_up");
+    tcase_set_timeout(held_up, 10 * DEADLINE_S);
+    tcase_add_checked_fixture(held_up, service_start, service_stop);
+    tcase_add_loop_test(held_up, a_cold_read_holds_nobody_up, 0,
+                        sizeof cold_requests / sizeof cold_requests[0]);
+    tcase_add_test(held_up, a_cold_head_holds_nobody_up);
+    tcase_add_test(held_up, a_read_of_memory_is_answered_at_once);
+    tcase_add_test(held_up, a_scan_holds_nobody_up);
+    tcase_add_test(held_up, a_large_batch_holds_nobody_up);
+    suite_add_tcase(suite, held_up);
+    return run_suite(suite);
+}
