@@ -36,6 +36,7 @@ struct service_config {
     char tls_cert_file[CONFIG_TEXT_BYTES];
     char tls_key_file[CONFIG_TEXT_BYTES];
     char token_file[CONFIG_TEXT_BYTES];
+    char backup_dir[CONFIG_TEXT_BYTES];
 
     bool insecure;       /* listen on any address, with or without the above */
     size_t http_threads; /* 0: a thread a core */

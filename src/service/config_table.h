@@ -40,6 +40,8 @@ enum config_kind {
     X(OPTIONAL_TEXT, token_file, token_file, "none", 0, 0, NULL,                                   \
       "tokens that clients must show, and what each may do; none: all is open")                    \
     X(TEXT, data_dir, data_dir, "data", 0, 0, NULL, "directory of the store; made if missing")     \
+    X(OPTIONAL_TEXT, backup_dir, backup_dir, "none", 0, 0, NULL,                                   \
+      "existing folder for backups that clients ask for; none: they may not")                      \
     X(THREADS, http_threads, http_threads, "auto", 1, 256, NULL, "event loops; auto: one a core")  \
     X(CHOICE, log_level, log_level, "info", 0, 0, "error|warning|info|debug",                      \
       "least important lines that are logged")                                                     \

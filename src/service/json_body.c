@@ -307,6 +307,56 @@ enum varve_status json_body_parse_put(struct varve_slice body, size_t value_byte
     return reader.status;
 }
 
+static bool is_backup_name(struct varve_slice name)
+{
+    static const char reserved[] = ".partial";
+    size_t tail = sizeof reserved - 1;
+    if (name.size == 0 || name.size >= BACKUP_NAME_BYTES || name.data[0] == '.')
+        return false;
+    for (size_t i = 0; i < name.size; i++) {
+        uint8_t c = name.data[i];
+        bool fits = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+                    c == '.' || c == '_' || c == '-';
+        if (!fits)
+            return false;
+    }
+    return name.size < tail || memcmp(name.data + name.size - tail, reserved, tail) != 0;
+}
+
+enum varve_status json_body_parse_backup(struct varve_slice body, char ret_name[BACKUP_NAME_BYTES],
+                                         struct problem *ret_problem)
+{
+    json_t *root = NULL;
+    struct reader reader = {.problem = ret_problem};
+    const json_t *name = NULL;
+    const char *member;
+    json_t *value;
+
+    enum varve_status status = parse_object(body, &root, ret_problem);
+    if (status != VARVE_OK)
+        return status;
+    json_object_foreach(root, member, value)
+    {
+        if (strcmp(member, "name") == 0)
+            name = value;
+        else
+            complain(&reader, "", member, "the member \"%.64s\" is not known here", member);
+    }
+    if (name == NULL)
+        complain(&reader, "", NULL, "the member \"name\" is missing");
+    else if (!json_is_string(name) || !is_backup_name(string_slice(name)))
+        complain(&reader, "", "name",
+                 "\"name\" is 1 to %u of A-Z a-z 0-9 . _ -, not beginning with a dot nor ending "
+                 "with .partial",
+                 BACKUP_NAME_BYTES - 1);
+    if (reader.status == VARVE_OK) {
+        memcpy(ret_name, json_string_value(name), json_string_length(name));
+        ret_name[json_string_length(name)] = '\0';
+    }
+    json_decref(root);
+    return reader.status;
+}
+
 static void read_key(struct reader *reader, const char *parent, const struct members *members,
                      struct buf *decoded, struct varve_slice *ret_key)
 {

@@ -26,6 +26,13 @@ MUST_CHECK enum varve_status json_body_parse_put(struct varve_slice body, size_t
                                                  struct buf *ret_value, uint64_t *ret_ttl_s,
                                                  struct problem *ret_problem);
 
+#define BACKUP_NAME_BYTES 65u /* with its NUL */
+
+/* {"name":…}: 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot nor ending with ".partial". */
+MUST_CHECK enum varve_status json_body_parse_backup(struct varve_slice body,
+                                                    char ret_name[BACKUP_NAME_BYTES],
+                                                    struct problem *ret_problem);
+
 enum batch_op_kind { BATCH_PUT, BATCH_DELETE, BATCH_GET, BATCH_CHECK };
 
 struct batch_op {

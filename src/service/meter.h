@@ -97,7 +97,7 @@ struct meter {
     _Atomic uint64_t connections_accepted, connections_refused, connections_timed_out;
     _Atomic uint64_t denials[METER_DENIAL_COUNT];
     _Atomic uint64_t scans_cut[SCAN_CUT_COUNT]; /* by reason */
-    _Atomic uint64_t deferred[METER_OP_COUNT]; /* reads, to a worker */
+    _Atomic uint64_t deferred[METER_OP_COUNT];  /* reads, to a worker */
     struct histogram latency_us[METER_OP_COUNT];
 };
 

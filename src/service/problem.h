@@ -31,6 +31,7 @@
     X(METHOD_NOT_ALLOWED, "method_not_allowed", 405, false, 0, "The method is not allowed here")   \
     X(NOT_ACCEPTABLE, "not_acceptable", 406, false, 0, "No representation satisfies Accept")       \
     X(CONFLICT, "conflict", 409, false, 0, "It exists already")                                    \
+    X(NO_BACKUP_DIR, "no_backup_dir", 409, false, 0, "No folder for backups is configured")        \
     X(LENGTH_REQUIRED, "length_required", 411, false, 0, "The body's length is not known")         \
     X(PRECONDITION_FAILED, "precondition_failed", 412, false, 0, "A condition does not hold")      \
     X(BODY_TOO_LARGE, "body_too_large", 413, true, 0, "The body is too large")                     \

@@ -2,6 +2,7 @@
 #include "service/router.h"
 
 #include "service/admin.h"
+#include "service/backup.h"
 #include "service/batch.h"
 #include "service/kv_handlers.h"
 #include "service/range.h"
@@ -18,7 +19,7 @@ static const struct {
     {"/health/ready", false, &admin_health_route},  {"/stats", false, &admin_stats_route},
     {"/metrics", false, &admin_metrics_route},      {"/version", false, &admin_version_route},
     {"/openapi.json", false, &admin_openapi_route}, {"/admin/flush", true, &admin_flush_route},
-    {"/admin/compact", true, &admin_compact_route},
+    {"/admin/compact", true, &admin_compact_route}, {"/admin/backup", true, &backup_route},
 };
 
 static const struct route *find_key_route(enum request_method method)

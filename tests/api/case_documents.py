@@ -11,7 +11,6 @@ from documents import OpenApi, examples_of, path_of, problem_kinds, read_text, r
 PROBLEM = "application/problem+json"
 # Told in the introduction, for they belong to no operation.
 CODES_OF_NO_OPERATION = {"no_such_path", "method_not_allowed"}
-CODES_OF_NO_HANDLER = {"conflict"}
 
 
 class Linters(unittest.TestCase):
@@ -48,7 +47,7 @@ class Document(unittest.TestCase):
 
     def test_each_code_is_shown(self):
         shown = {code for *_, code, _ in self.problem_examples()}
-        self.assertEqual(shown | CODES_OF_NO_OPERATION, set(self.kinds) - CODES_OF_NO_HANDLER)
+        self.assertEqual(shown | CODES_OF_NO_OPERATION, set(self.kinds))
         for code in CODES_OF_NO_OPERATION:
             self.assertIn("`%s`" % code, self.api.document["info"]["description"])
 

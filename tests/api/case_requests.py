@@ -1,7 +1,9 @@
 """Requests made from api/openapi.yaml: every answer is one that it documents, and each documented
 answer is seen."""
 
+import os
 import re
+import shutil
 import unittest
 
 import jsonschema
@@ -68,6 +70,11 @@ class Checker:
 class RequestCase(Case):
     @classmethod
     def setUpClass(cls):
+        if not hasattr(Case.daemon, "backup_dir"):
+            if Case.daemon is not None:
+                Case.daemon.stop()
+                Case.daemon.remove()
+            Case.daemon = worlds.ordinary()
         super().setUpClass()
         cls.api = OpenApi()
         cls.generator = Generator(cls.api)
@@ -79,7 +86,9 @@ class RequestCase(Case):
                 yield operation, Checker(self, self.api, operation)
 
     def ready(self):
-        """The keys of the examples are there, and expire some day."""
+        """The keys of the examples are there, and expire some day; there are no backups."""
+        for name in os.listdir(self.daemon.backup_dir):
+            shutil.rmtree(os.path.join(self.daemon.backup_dir, name))
         for key in worlds.KEYS:
             answer = self.request("PUT", "/kv/" + key + "?ttl=3600", b"Ada", worlds.RAW)
             self.assertEqual(answer.status, 200, answer)
@@ -113,6 +122,7 @@ class Generated(RequestCase):
                 self.assertEqual(answer.status, 200, answer)
 
     def test_bent_parameters(self):
+        self.ready()
         for operation, checker in self.each_operation():
             for request in self.generator.bent_parameters(operation):
                 with self.subTest(request=request.what):
@@ -247,6 +257,10 @@ class Documented(RequestCase):
     def not_acceptable(self, operation):
         return self.send(operation, self.plain(operation, headers=[("Accept", "image/png")]))
 
+    def conflict(self, operation):
+        self.success(operation)
+        return self.send(operation, self.plain(operation))
+
     def length_required(self, operation):
         plain = self.plain(operation)
         return self.send(operation, plain._replace(body=None))
@@ -295,9 +309,9 @@ class Documented(RequestCase):
 
     by_status = {
         304: not_modified, 400: bad_request, 401: unauthorized, 403: forbidden, 404: not_found,
-        406: not_acceptable, 411: length_required, 412: precondition_failed, 413: too_large,
-        414: target_too_long, 415: unsupported_media_type, 431: header_too_large, 500: failed,
-        503: unavailable, 507: no_space,
+        406: not_acceptable, 409: conflict, 411: length_required, 412: precondition_failed,
+        413: too_large, 414: target_too_long, 415: unsupported_media_type, 431: header_too_large,
+        500: failed, 503: unavailable, 507: no_space,
     }
     by_operation = {("flush", 200): done, ("compact", 200): done, ("writeBatch", 200): batch}
 

@@ -20,6 +20,18 @@ FULL_BYTES = 12 << 20
 FILL_SIZES = (20000, 2000, 200, 20, 0)
 
 
+def give_backup_dir(daemon):
+    """Before it is started."""
+    daemon.backup_dir = os.path.join(daemon.dir, "backups")
+    os.mkdir(daemon.backup_dir)
+    daemon.args += ["--backup-dir", daemon.backup_dir]
+    return daemon
+
+
+def ordinary():
+    return give_backup_dir(Daemon()).start()
+
+
 def guarded():
     """Knows a READER and an OPERATOR, who may not even read."""
     daemon = Daemon()
@@ -59,7 +71,7 @@ class Crowded(Daemon):
 
 def damaged():
     """Has two tables, in which the blocks of the KEYS are damaged."""
-    daemon = Daemon(env={"VARVE_COMPRESSION_BOTTOM": "none"}).start()
+    daemon = give_backup_dir(Daemon(env={"VARVE_COMPRESSION_BOTTOM": "none"})).start()
     for _ in range(2):
         for key in KEYS:
             daemon.request("PUT", "/kv/" + key, b"v" * 3000, RAW)
@@ -81,6 +93,7 @@ class Full(Daemon):
     def __init__(self):
         super().__init__(env={"VARVE_MEMTABLE_BYTES": "1MiB", "VARVE_COMPRESSION_BOTTOM": "none"})
         os.mkdir(self.data_dir)
+        give_backup_dir(self)
         self.mounted = False
 
     def start(self, wait=True):
