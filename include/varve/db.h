@@ -152,6 +152,11 @@ VARVE_API VARVE_MUST_CHECK enum varve_status varve_compact_range(struct varve_db
                                                                  struct varve_slice start,
                                                                  struct varve_slice end, bool wait);
 
+/* For a program that is about to close the store: calls of varve_flush, varve_compact and
+ * varve_compact_range that wait, and copies that are being made, return VARVE_CLOSED soon, and so
+ * do later ones. What they began in the background goes on, and all else works as before. */
+VARVE_API void varve_interrupt(struct varve_db *db);
+
 /* What the store accepts just now. */
 enum varve_state {
     VARVE_STATE_OK,
@@ -287,7 +292,8 @@ VARVE_API void varve_latency_buckets(struct varve_db *db, enum varve_latency whi
  * Files that never change are shared by hard links, or copied to another file system. Writers are
  * held up for the switch to a new log segment. It opens with varve_open.
  * VARVE_EXISTS, VARVE_LOCKED, VARVE_NOT_FOUND (no parent), VARVE_READ_ONLY, VARVE_NO_SPACE,
- * VARVE_BUSY, VARVE_OUTCOME_UNKNOWN (of the switch), VARVE_IO, VARVE_NO_FILES, VARVE_NO_MEMORY. */
+ * VARVE_BUSY, VARVE_OUTCOME_UNKNOWN (of the switch), VARVE_CLOSED (see varve_interrupt), VARVE_IO,
+ * VARVE_NO_FILES, VARVE_NO_MEMORY. */
 VARVE_API VARVE_MUST_CHECK enum varve_status varve_checkpoint(struct varve_db *db, const char *path,
                                                               uint64_t *ret_revision);
 

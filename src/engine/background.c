@@ -297,6 +297,9 @@ static enum varve_status manual_wait(struct varve_db *db, const struct manual_me
         mutex_unlock(&background->mu.lock);
         if (done)
             return status;
+        status = db_check_interrupted(db);
+        if (status != VARVE_OK)
+            return status;
         if (!background_wait(db, 100))
             return status_raise(VARVE_BUSY);
     }

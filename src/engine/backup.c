@@ -56,10 +56,11 @@ static enum varve_status list_add(struct env *env, const char *dir, struct backu
     return status == VARVE_OK ? backup_list_add(list, &file) : status;
 }
 
-static enum varve_status list_fill(struct env *env, const char *dir,
+static enum varve_status list_fill(struct varve_db *db, const char *dir,
                                    const struct checkpoint *checkpoint, struct backup_list *list)
 {
     const struct manifest_state *state = &checkpoint->state;
+    struct env *env = db->env;
     enum varve_status status = VARVE_OK;
 
     list->revision = state->last_sequence;
@@ -67,9 +68,12 @@ static enum varve_status list_fill(struct env *env, const char *dir,
     for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
         for (size_t r = 0; r < state->version->levels[l].run_count; r++) {
             const struct run *run = &state->version->levels[l].runs[r];
-            for (size_t t = 0; status == VARVE_OK && t < run->table_count; t++)
-                status = list_add(env, dir, list, FILE_TABLE, run->tables[t]->meta.file_id,
-                                  run->tables[t]->meta.file_bytes);
+            for (size_t t = 0; status == VARVE_OK && t < run->table_count; t++) {
+                status = db_check_interrupted(db);
+                if (status == VARVE_OK)
+                    status = list_add(env, dir, list, FILE_TABLE, run->tables[t]->meta.file_id,
+                                      run->tables[t]->meta.file_bytes);
+            }
         }
     if (list->count > 0)
         qsort(list->files, list->count, sizeof list->files[0], file_compare);
@@ -114,9 +118,9 @@ enum varve_status varve_backup_create(struct varve_db *db, const char *path,
     if (status == VARVE_OK)
         status = checkpoint_fill(db, dir.partial, &checkpoint, ret_error);
     if (status == VARVE_OK)
-        status = store_verify(db->env, dir.partial, NULL, NULL, NULL, ret_error);
+        status = store_verify_copy(db, dir.partial, ret_error);
     if (status == VARVE_OK) {
-        status = list_fill(db->env, dir.partial, &checkpoint, &list);
+        status = list_fill(db, dir.partial, &checkpoint, &list);
         if (status != VARVE_OK)
             (void)error_set(ret_error, status, dir.partial, STATUS_NO_OFFSET,
                             "reading what was made failed: %s", varve_status_text(status));

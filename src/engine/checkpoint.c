@@ -90,8 +90,10 @@ static enum varve_status tables_keep(struct varve_db *db, const char *dir,
             const struct run *run = &version->levels[l].runs[r];
             for (size_t t = 0; t < run->table_count; t++) {
                 const struct manifest_table *meta = &run->tables[t]->meta;
-                enum varve_status status =
-                    file_keep(db, dir, checkpoint, FILE_TABLE, meta->file_id, meta->file_bytes);
+                enum varve_status status = db_check_interrupted(db);
+                if (status == VARVE_OK)
+                    status =
+                        file_keep(db, dir, checkpoint, FILE_TABLE, meta->file_id, meta->file_bytes);
                 if (status != VARVE_OK)
                     return status;
             }

@@ -434,6 +434,7 @@ enum varve_status varve_close(struct varve_db *db)
     if (db == NULL)
         return VARVE_OK;
     commit_stop(db);
+    atomic_store_explicit(&db->interrupted, false, memory_order_relaxed); /* this wait is ours */
     enum varve_status status = varve_flush(db, true);
     background_stop(db);
     enum varve_status sealed = seal_clean(db);
@@ -484,6 +485,17 @@ static enum varve_status flush_is_done(struct varve_db *db, uint64_t segment_id,
     return trying ? VARVE_OK : status;
 }
 
+void varve_interrupt(struct varve_db *db)
+{
+    atomic_store_explicit(&db->interrupted, true, memory_order_relaxed);
+    background_signal(db);
+}
+
+enum varve_status db_check_interrupted(struct varve_db *db)
+{
+    return atomic_load_explicit(&db->interrupted, memory_order_relaxed) ? VARVE_CLOSED : VARVE_OK;
+}
+
 enum varve_status varve_flush(struct varve_db *db, bool wait)
 {
     enum varve_status status = VARVE_OK;
@@ -502,6 +514,8 @@ enum varve_status varve_flush(struct varve_db *db, bool wait)
     background_schedule_flush(db);
     while (wait) {
         status = flush_is_done(db, segment_id, &done);
+        if (status == VARVE_OK && !done)
+            status = db_check_interrupted(db);
         if (status != VARVE_OK || done)
             break;
         if (!background_wait(db, 100))

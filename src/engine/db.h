@@ -58,7 +58,8 @@ struct varve_db {
     struct varve_options options;
     struct log log;
     struct env_lock *lock_file;
-    bool stepped; /* background work is stepped by the caller, on one thread */
+    bool stepped;            /* background work is stepped by the caller, on one thread */
+    atomic_bool interrupted; /* see varve_interrupt */
     struct table_owner table_owner;
 
     _Atomic uint64_t visible;       /* the newest published sequence */
@@ -116,6 +117,9 @@ void db_idle(struct varve_db *db);
 
 /* Drops a store as a dying process would: nothing flushed, nothing sealed. For tests. */
 void db_abandon(struct varve_db *db);
+
+/* VARVE_CLOSED once it is interrupted. For all that a caller waits for. */
+MUST_CHECK enum varve_status db_check_interrupted(struct varve_db *db);
 
 /* The wall clock in ms, but never less than what was persisted or what this gave before: what was
  * once read as expired stays so, even if the clock is set back. */

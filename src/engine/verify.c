@@ -4,6 +4,7 @@
  */
 #include "engine/verify.h"
 
+#include "engine/db.h"
 #include "engine/manifest_fold.h"
 #include "engine/recovery_scan.h"
 #include "engine/table_verify.h"
@@ -14,6 +15,7 @@
 struct verify {
     struct env *env;
     const char *dir;
+    struct varve_db *db; /* whose copy it is; NULL: nobody's */
     varve_verify_fn each;
     void *context;
     struct varve_error *error; /* the first problem */
@@ -166,7 +168,10 @@ static enum varve_status tables_check(struct verify *verify)
                 const struct manifest_table *meta = &run->tables[t]->meta;
                 struct varve_error what = {0};
                 enum varve_status status =
-                    table_verify(verify->env, verify->dir, meta, &verify->report.blocks, &what);
+                    verify->db != NULL ? db_check_interrupted(verify->db) : VARVE_OK;
+                if (status == VARVE_OK)
+                    status =
+                        table_verify(verify->env, verify->dir, meta, &verify->report.blocks, &what);
                 if (status == VARVE_OK) {
                     verify->report.tables++;
                     verify->report.entries += meta->entry_count;
@@ -303,20 +308,31 @@ static enum varve_status all_check(struct verify *verify)
     return status == VARVE_OK ? segments_check(verify) : status;
 }
 
+static enum varve_status verify_run(struct verify *verify)
+{
+    enum varve_status status = all_check(verify);
+    manifest_state_deinit(&verify->state);
+    recovery_scan_deinit(&verify->scan);
+    return status == VARVE_OK && verify->report.problems > 0 ? VARVE_CORRUPT : status;
+}
+
 enum varve_status store_verify(struct env *env, const char *dir, varve_verify_fn each,
                                void *context, struct varve_verify_report *ret_report,
                                struct varve_error *ret_error)
 {
     struct verify verify = {
         .env = env, .dir = dir, .each = each, .context = context, .error = ret_error};
-    enum varve_status status = all_check(&verify);
-    manifest_state_deinit(&verify.state);
-    recovery_scan_deinit(&verify.scan);
+    enum varve_status status = verify_run(&verify);
     if (ret_report != NULL)
         *ret_report = verify.report;
-    if (status == VARVE_OK && verify.report.problems > 0)
-        status = VARVE_CORRUPT;
     return status;
+}
+
+enum varve_status store_verify_copy(struct varve_db *db, const char *dir,
+                                    struct varve_error *ret_error)
+{
+    struct verify verify = {.env = db->env, .dir = dir, .db = db, .error = ret_error};
+    return verify_run(&verify);
 }
 
 enum varve_status store_lock_if_any(struct env *env, const char *dir, struct env_lock **ret_lock,

@@ -21,6 +21,10 @@ MUST_CHECK enum varve_status store_verify(struct env *env, const char *dir, varv
                                           void *context, struct varve_verify_report *ret_report,
                                           struct varve_error *ret_error);
 
+/* The same for what `db` has just put into `dir`; VARVE_CLOSED when that is interrupted. */
+MUST_CHECK enum varve_status store_verify_copy(struct varve_db *db, const char *dir,
+                                               struct varve_error *ret_error);
+
 /* All of varve_verify. */
 MUST_CHECK enum varve_status store_verify_locked(struct env *env, const char *path,
                                                  varve_verify_fn each, void *context,

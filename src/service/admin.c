@@ -210,6 +210,23 @@ static enum varve_status prepare_job(struct exchange *exchange)
                           &exchange->problem);
 }
 
+static enum varve_status prepare_compact(struct exchange *exchange)
+{
+    struct problem *problem = &exchange->problem;
+    struct query *query = &exchange->target.query;
+    bool given = false;
+    enum varve_status status = prepare_job(exchange);
+    if (status == VARVE_OK)
+        status = query_get_bound(query, "start", "start64", &exchange->job_start, &given, problem);
+    if (status == VARVE_OK)
+        status = query_get_bound(query, "end", "end64", &exchange->job_end, &given, problem);
+    if (status == VARVE_OK && exchange->job_end.size > 0 &&
+        varve_slice_compare(exchange->job_start, exchange->job_end) >= 0)
+        return problem_set(problem, PROBLEM_INVALID_PARAMETER,
+                           "\"start\" is not less than \"end\"");
+    return status;
+}
+
 /* The two run on a worker. */
 static void run_flush(struct thread_job *job)
 {
@@ -220,7 +237,8 @@ static void run_flush(struct thread_job *job)
 static void run_compact(struct thread_job *job)
 {
     struct exchange *exchange = exchange_of_job(job);
-    exchange_job_done(exchange, varve_compact(exchange->db, exchange->waits_for_job));
+    exchange_job_done(exchange, varve_compact_range(exchange->db, exchange->job_start,
+                                                    exchange->job_end, exchange->waits_for_job));
 }
 
 static enum exchange_step start_job(struct exchange *exchange, void (*run)(struct thread_job *job))
@@ -241,6 +259,11 @@ static enum exchange_step handle_compact(struct exchange *exchange)
 
 static enum exchange_step finish_job(struct exchange *exchange)
 {
+    if (exchange->write.status == VARVE_CLOSED) {
+        (void)problem_set(&exchange->problem, PROBLEM_DRAINING,
+                          "the server is shutting down and waits for this no longer");
+        return exchange_refuse(exchange);
+    }
     if (exchange->write.status != VARVE_OK)
         return exchange_fail(exchange, exchange->write.status);
     if (exchange->waits_for_job)
@@ -248,22 +271,24 @@ static enum exchange_step finish_job(struct exchange *exchange)
     return answer_status(exchange, MHD_HTTP_ACCEPTED, "started", NULL);
 }
 
-static const char *const job_params[] = {"wait", NULL};
+static const char *const flush_params[] = {"wait", NULL};
 const struct route admin_flush_route = {
     .meter = METER_ADMIN,
     .scopes = TOKEN_ADMIN,
     .needs_store = true,
-    .params = job_params,
+    .params = flush_params,
     .prepare = prepare_job,
     .handle = handle_flush,
     .finish = finish_job,
 };
+
+static const char *const compact_params[] = {"wait", "start", "start64", "end", "end64", NULL};
 const struct route admin_compact_route = {
     .meter = METER_ADMIN,
     .scopes = TOKEN_ADMIN,
     .needs_store = true,
-    .params = job_params,
-    .prepare = prepare_job,
+    .params = compact_params,
+    .prepare = prepare_compact,
     .handle = handle_compact,
     .finish = finish_job,
 };

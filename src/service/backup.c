@@ -73,6 +73,10 @@ static enum exchange_step explain(struct exchange *exchange, enum varve_status s
     case VARVE_INVALID:
         (void)problem_set(problem, PROBLEM_IO_ERROR, "the folder for backups cannot be used");
         break;
+    case VARVE_CLOSED:
+        (void)problem_set(problem, PROBLEM_DRAINING,
+                          "the server is shutting down; no backup was made");
+        break;
     default:
         return exchange_fail(exchange, status);
     }

@@ -181,11 +181,21 @@ static void quiesce(struct event_loop *loop)
     loop->quiesced = true;
 }
 
+/* Some have waited long enough for what takes long. */
+static void lose_patience(struct event_loop *loop)
+{
+    struct varve_db *db = service_db(loop->service);
+    uint64_t until_ms = atomic_load_explicit(&loop->patient_until_ms, memory_order_relaxed);
+    if (loop->waiting > 0 && loop->now_ms >= until_ms && db != NULL)
+        varve_interrupt(db);
+}
+
 /* True when nothing is left to wait for. */
 static bool drain(struct event_loop *loop, uint64_t until_ms)
 {
     if (!loop->quiesced)
         quiesce(loop);
+    lose_patience(loop);
     bool overtime = loop->now_ms >= until_ms;
     for (struct connection *c = loop->connections.first; c != NULL; c = c->next) {
         if (overtime && c->scan != NULL)
@@ -209,7 +219,7 @@ static void *loop_main(void *context)
         take_delivered(loop);
         run_daemon(loop);
         reap(loop);
-        uint64_t until_ms = atomic_load_explicit(&loop->drain_until_ms, memory_order_relaxed);
+        uint64_t until_ms = atomic_load_explicit(&loop->drain_until_ms, memory_order_acquire);
         if (until_ms != 0)
             ended = drain(loop, until_ms);
     }
@@ -368,9 +378,10 @@ enum varve_status event_loop_start(struct event_loop *loop)
     return VARVE_OK;
 }
 
-void event_loop_drain(struct event_loop *loop, uint64_t until_ms)
+void event_loop_drain(struct event_loop *loop, uint64_t patient_until_ms, uint64_t until_ms)
 {
-    atomic_store_explicit(&loop->drain_until_ms, until_ms, memory_order_relaxed);
+    atomic_store_explicit(&loop->patient_until_ms, patient_until_ms, memory_order_relaxed);
+    atomic_store_explicit(&loop->drain_until_ms, until_ms, memory_order_release);
     loop_signal(loop);
 }
 

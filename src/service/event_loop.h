@@ -37,7 +37,8 @@ struct event_loop {
     /* from any thread */
     struct varve_write_receiver receiver; /* of this loop's write requests */
     _Atomic(struct varve_write_request *) delivered;
-    _Atomic uint64_t drain_until_ms; /* 0: not draining */
+    _Atomic uint64_t drain_until_ms;   /* 0: not draining */
+    _Atomic uint64_t patient_until_ms; /* while draining: when waits are cut short */
     _Atomic uint64_t heartbeat_ms;
     struct meter meter;
 
@@ -68,8 +69,10 @@ void event_loop_free(struct event_loop *loop); /* takes NULL */
 MUST_CHECK enum varve_status event_loop_start(struct event_loop *loop);
 
 /* Closes the listener and idle connections, lets requests in flight finish until `until_ms` (of
- * event_loop_clock_ms), then cuts them off, but for those that wait for the store, and ends. */
-void event_loop_drain(struct event_loop *loop, uint64_t until_ms); /* any thread */
+ * event_loop_clock_ms), then cuts them off, but for those that wait for the store, and ends. From
+ * `patient_until_ms` on nobody waits for flushes, merges and backups any more (varve_interrupt), so
+ * that there is time to say so. Any thread. */
+void event_loop_drain(struct event_loop *loop, uint64_t patient_until_ms, uint64_t until_ms);
 void event_loop_join(struct event_loop *loop);
 
 /* Suspends the connection of an exchange until its write request is delivered. */

@@ -99,6 +99,7 @@ struct exchange {
     struct varve_write_request write; /* delivered: the wait is over */
     struct thread_job job;
     bool waits_for_job;
+    struct varve_slice job_start, job_end; /* of a merge; empty: no bound */
 
     bool has_problem; /* beats the answer */
     struct problem problem;

@@ -7,6 +7,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <varve/options.h>
+
 #include "service/base64.h"
 
 #define NAME_SHOWN_BYTES 64 /* of a parameter's name, in a problem's detail */
@@ -260,5 +262,21 @@ enum varve_status query_get_bytes(struct query *query, const char *name, const c
         *ret_bytes = param->value;
         *ret_given = true;
     }
+    return VARVE_OK;
+}
+
+enum varve_status query_get_bound(struct query *query, const char *name, const char *name64,
+                                  struct varve_slice *ret_bound, bool *ret_given,
+                                  struct problem *ret_problem)
+{
+    struct varve_slice bound = {0};
+    enum varve_status status = query_get_bytes(query, name, name64, &bound, ret_given, ret_problem);
+    if (status != VARVE_OK)
+        return status;
+    if (bound.size > VARVE_KEY_BYTES_MAX)
+        return problem_set_limit(ret_problem, PROBLEM_INVALID_PARAMETER, VARVE_KEY_BYTES_MAX,
+                                 bound.size, "\"%s\" is longer than %u bytes", name,
+                                 VARVE_KEY_BYTES_MAX);
+    *ret_bound = bound;
     return VARVE_OK;
 }

@@ -65,5 +65,9 @@ MUST_CHECK enum varve_status query_get_encoding(const struct query *query, const
 MUST_CHECK enum varve_status query_get_bytes(struct query *query, const char *name,
                                              const char *name64, struct varve_slice *ret_bytes,
                                              bool *ret_given, struct problem *ret_problem);
+/* The same for a bound, no longer than a key. */
+MUST_CHECK enum varve_status query_get_bound(struct query *query, const char *name,
+                                             const char *name64, struct varve_slice *ret_bound,
+                                             bool *ret_given, struct problem *ret_problem);
 
 #endif

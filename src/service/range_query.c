@@ -48,33 +48,17 @@ static enum varve_status key_successor(struct varve_slice key, struct buf *ret)
     return status == VARVE_OK ? buf_append_byte(ret, 0) : status;
 }
 
-static enum varve_status check_bound(struct varve_slice bound, const char *name,
-                                     struct problem *ret_problem)
-{
-    if (bound.size > VARVE_KEY_BYTES_MAX)
-        return problem_set_limit(ret_problem, PROBLEM_INVALID_PARAMETER, VARVE_KEY_BYTES_MAX,
-                                 bound.size, "\"%s\" is longer than %u bytes", name,
-                                 VARVE_KEY_BYTES_MAX);
-    return VARVE_OK;
-}
-
 static enum varve_status parse_bounds(struct range_query *range, struct query *query,
                                       struct bounds_given *given, struct problem *ret_problem)
 {
     struct varve_slice prefix = {0};
     bool prefix_given = false;
     enum varve_status status =
-        query_get_bytes(query, "start", "start64", &range->start, &given->start, ret_problem);
+        query_get_bound(query, "start", "start64", &range->start, &given->start, ret_problem);
     if (status == VARVE_OK)
-        status = query_get_bytes(query, "end", "end64", &range->end, &given->end, ret_problem);
+        status = query_get_bound(query, "end", "end64", &range->end, &given->end, ret_problem);
     if (status == VARVE_OK)
-        status = query_get_bytes(query, "prefix", "prefix64", &prefix, &prefix_given, ret_problem);
-    if (status == VARVE_OK)
-        status = check_bound(range->start, "start", ret_problem);
-    if (status == VARVE_OK)
-        status = check_bound(range->end, "end", ret_problem);
-    if (status == VARVE_OK)
-        status = check_bound(prefix, "prefix", ret_problem);
+        status = query_get_bound(query, "prefix", "prefix64", &prefix, &prefix_given, ret_problem);
     if (status != VARVE_OK)
         return status;
 

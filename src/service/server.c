@@ -325,9 +325,9 @@ static void drain(struct server *server)
 static enum varve_status stop(struct server *server)
 {
     struct service *service = &server->service;
-    uint64_t until_ms = event_loop_clock_ms() + service->config->drain_timeout_ms;
+    uint64_t now_ms = event_loop_clock_ms(), timeout_ms = service->config->drain_timeout_ms;
     for (size_t i = 0; i < server->loops_started; i++)
-        event_loop_drain(service->loops[i], until_ms);
+        event_loop_drain(service->loops[i], now_ms + timeout_ms / 2, now_ms + timeout_ms);
     for (size_t i = 0; i < server->loops_started; i++)
         event_loop_join(service->loops[i]);
     if (server->opener_runs)

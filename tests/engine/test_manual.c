@@ -157,10 +157,10 @@ START_TEST(only_so_many_wait)
 }
 END_TEST
 
-/* A store whose first merge ends only when the store closes. */
+/* A store whose first merge ends only when the store closes, or is let go. */
 struct closing_store {
     struct varve_db *_Atomic db;
-    atomic_bool merged;
+    atomic_bool merged, let_go;
 };
 
 static void hold_first_merge(void *context, enum varve_log_level level, const char *text)
@@ -169,7 +169,7 @@ static void hold_first_merge(void *context, enum varve_log_level level, const ch
     (void)level;
     if (strncmp(text, "merged ", 7) != 0 || atomic_exchange(&store->merged, true))
         return;
-    while (!background_is_closing(atomic_load(&store->db)))
+    while (!background_is_closing(atomic_load(&store->db)) && !atomic_load(&store->let_go))
         sched_yield();
 }
 
@@ -182,37 +182,80 @@ static void *compact_and_wait(void *context)
     return ret_status;
 }
 
-START_TEST(closing_gives_them_up)
+/* Two callers wait for the merge of a store that holds `ret_model`. */
+static void merge_begin(struct closing_store *store, struct crash_env *crash,
+                        struct model *ret_model, pthread_t threads[2])
 {
-    struct closing_store store = {0};
-    struct crash_env *crash = crash_env_new(1);
     struct varve_options options;
     struct varve_db *db = NULL;
-    struct model model = {0};
-    pthread_t threads[2];
     options_make(&options, VARVE_COMPACTION_TIERED);
     db = rig_open(crash_env_env(crash), &options);
     letters_put(db, 'a', 'z', 0);
     letters_put(db, 'f', 'p', 1);
-    ck_assert_int_eq(rig_try_read(db, NULL, &model), VARVE_OK);
+    ck_assert_int_eq(rig_try_read(db, NULL, ret_model), VARVE_OK);
     ck_assert_int_eq(varve_close(db), VARVE_OK);
 
     options.log = hold_first_merge;
-    options.log_context = &store;
+    options.log_context = store;
     must_ok(db_open(RIG_STORE, &options, crash_env_env(crash), false, &db, NULL));
-    atomic_store(&store.db, db);
+    atomic_store(&store->db, db);
     for (size_t i = 0; i < 2; i++)
-        must(pthread_create(&threads[i], NULL, compact_and_wait, &store) == 0);
-    while (!atomic_load(&store.merged))
+        must(pthread_create(&threads[i], NULL, compact_and_wait, store) == 0);
+    while (!atomic_load(&store->merged))
         sched_yield();
-    ck_assert_int_eq(varve_close(db), VARVE_OK);
+}
+
+static void expect_closed(pthread_t threads[2])
+{
     for (size_t i = 0; i < 2; i++) {
         void *status = NULL;
         must(pthread_join(threads[i], &status) == 0);
         ck_assert_int_eq(*(enum varve_status *)status, VARVE_CLOSED);
         free(status);
     }
-    options.log = NULL;
+}
+
+/* Nobody waits any more, but the store goes on, and so does the merge. */
+START_TEST(interrupting_ends_the_waits)
+{
+    struct closing_store store = {0};
+    struct crash_env *crash = crash_env_new(1);
+    struct model model = {0};
+    pthread_t threads[2];
+    merge_begin(&store, crash, &model, threads);
+    struct varve_db *db = atomic_load(&store.db);
+    varve_interrupt(db);
+    expect_closed(threads);
+    ck_assert_int_eq(varve_compact(db, true), VARVE_CLOSED);
+    ck_assert_int_eq(varve_backup_create(db, "/backup", NULL, NULL), VARVE_CLOSED);
+    ck_assert_int_eq(varve_compact(db, false), VARVE_OK);
+    rig_put(db, "later", "v", VARVE_SYNC_ON);
+    atomic_store(&store.let_go, true);
+    ck_assert_int_eq(varve_close(db), VARVE_OK);
+
+    db = rig_open(crash_env_env(crash), NULL);
+    rig_expect(db, "later", "v");
+    ck_assert_int_eq(varve_delete(db, varve_slice_str("later"), VARVE_SYNC_ON, NULL), VARVE_OK);
+    rig_expect_model(db, NULL, &model, true);
+    ck_assert_int_eq(varve_backup_create(db, "/backup", NULL, NULL), VARVE_OK);
+    ck_assert_int_eq(varve_close(db), VARVE_OK);
+    model_deinit(&model);
+    crash_env_free(crash);
+}
+END_TEST
+
+START_TEST(closing_gives_them_up)
+{
+    struct closing_store store = {0};
+    struct crash_env *crash = crash_env_new(1);
+    struct varve_options options;
+    struct model model = {0};
+    pthread_t threads[2];
+    options_make(&options, VARVE_COMPACTION_TIERED);
+    merge_begin(&store, crash, &model, threads);
+    struct varve_db *db = atomic_load(&store.db);
+    ck_assert_int_eq(varve_close(db), VARVE_OK);
+    expect_closed(threads);
     db = rig_open(crash_env_env(crash), &options);
     rig_expect_model(db, NULL, &model, true);
     ck_assert_int_eq(varve_close(db), VARVE_OK);
@@ -230,6 +273,7 @@ int main(void)
     tcase_add_test(tests, what_is_no_range_is_refused);
     tcase_add_test(tests, only_so_many_wait);
     tcase_add_test(tests, closing_gives_them_up);
+    tcase_add_test(tests, interrupting_ends_the_waits);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }

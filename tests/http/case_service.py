@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 
-from harness import Case, b64
+from harness import Case, b64, percent, url64
 
 METRIC_LINE = re.compile(r'[a-zA-Z_:][a-zA-Z0-9_:]*(\{[^{}]*\})? [-+0-9.eEinfNa]+\Z')
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -134,6 +134,42 @@ class Service(Case):
         for query, name in (("wait=yes", "wait"), ("wait=", "wait"), ("colour=1", "colour"),
                             ("wait=true&wait=true", "wait")):
             self.refused("POST", "/admin/flush?" + query, 400, names=name)
+
+    def test_compact(self):
+        for n in range(20):
+            self.put(self.key("%02d" % n), b"v%d" % n)
+        self.assertEqual(self.request("POST", "/admin/compact").status, 202)
+        start, end = percent(self.key("05")), percent(self.key("15"))
+        for query in ("", "&start=" + start, "&end=" + end, "&start=%s&end=%s" % (start, end),
+                      "&start64=" + url64(self.key("05")), "&end64=" + url64(self.key("15")),
+                      "&start=&end=", "&start=%s&end64=%s" % (start, url64(self.key("15")))):
+            answer = self.request("POST", "/admin/compact?wait=true" + query)
+            self.assertEqual((answer.status, answer.json()), (200, {"status": "done"}), query)
+        for n in range(20):
+            self.assertEqual(self.get(self.key("%02d" % n)), b"v%d" % n)
+
+    def test_compact_of_a_part_leaves_the_rest(self):
+        """Two tables of level 0 that do not overlap: only the one that is asked for goes down."""
+        def level0_runs():
+            return self.daemon.request("GET", "/stats").json()["levels"][0]["runs"]
+        self.assertEqual(self.request("POST", "/admin/compact?wait=true").status, 200)
+        for name in ("a", "z"):
+            self.put(self.key(name), b"v")
+            self.assertEqual(self.request("POST", "/admin/flush?wait=true").status, 200)
+        self.assertEqual(level0_runs(), 2)
+        query = "wait=true&start=%s&end=%s" % (percent(self.key("a")), percent(self.key("b")))
+        self.assertEqual(self.request("POST", "/admin/compact?" + query).status, 200)
+        self.assertEqual(level0_runs(), 1)
+
+    def test_compact_with_bad_parameters(self):
+        for query, name in (("wait=yes", "wait"), ("start=b&end=a", "start"),
+                            ("start=a&end=a", "start"), ("start=a&start64=YQ", "start"),
+                            ("end64=*", "end64"), ("start=" + "k" * 4097, "start"),
+                            ("end=" + "k" * 4097, "end"), ("prefix=a", "prefix"),
+                            ("end=a&end=b", "end")):
+            self.refused("POST", "/admin/compact?" + query, 400, names=name)
+        for query in ("start=a", "end=a", "end64=YQ"):
+            self.refused("POST", "/admin/flush?" + query, 400, names=query.split("=")[0])
 
     def test_reads_after_repeated_flushes(self):
         """New values, old values and deletions are right across memtable and tables."""

@@ -9,6 +9,8 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <jansson.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -37,6 +39,7 @@ static struct service service;
 static struct event_loop *loop;
 static struct http_client asker, other;
 static unsigned others_answered;
+static bool loop_runs;
 
 /* Of the service. */
 
@@ -102,9 +105,23 @@ static void service_start(void)
     must_ok(event_loop_new(&service, 0, listen_anywhere(address), &loop));
     store_open();
     must_ok(event_loop_start(loop));
+    loop_runs = true;
     client_open(&asker, address);
     client_open(&other, address);
     others_answered = 0;
+}
+
+static void loop_drain(void)
+{
+    uint64_t now_ms = event_loop_clock_ms();
+    event_loop_drain(loop, now_ms, now_ms + 2000 * DEADLINE_S);
+}
+
+static void loop_stop(void)
+{
+    loop_drain();
+    event_loop_join(loop);
+    loop_runs = false;
 }
 
 static void service_stop(void)
@@ -113,8 +130,8 @@ static void service_stop(void)
     http_client_close(&other);
     while (thread_pool_step(service.workers)) {
     }
-    event_loop_drain(loop, event_loop_clock_ms() + DEADLINE_S * 1000);
-    event_loop_join(loop);
+    if (loop_runs)
+        loop_stop();
     thread_pool_free(service.workers);
     ck_assert_int_eq(varve_close(service_db(&service)), VARVE_OK);
     event_loop_free(loop);
@@ -288,6 +305,49 @@ START_TEST(a_large_batch_holds_nobody_up)
 }
 END_TEST
 
+/* One that waits for what takes long, on a thread of its own; the merge is held up by the disk. */
+
+static atomic_bool disk_is_stuck, disk_was_reached;
+
+static void wait_for_disk(void *context)
+{
+    atomic_store(&disk_was_reached, true);
+    while (atomic_load(&disk_is_stuck))
+        sleep_us(500);
+}
+
+static void *run_job_elsewhere(void *context)
+{
+    run_job();
+    return NULL;
+}
+
+START_TEST(a_shutdown_does_not_wait_for_a_merge)
+{
+    static const struct fault_rule stuck = {.operations = FAULT_WRITE,
+                                            .pattern = "*.sst",
+                                            .at = 1,
+                                            .for_good = true,
+                                            .hook = wait_for_disk};
+    struct varve_db *db = service_db(&service);
+    pthread_t worker;
+    put("cold", "ice");
+    ck_assert_int_eq(varve_flush(db, true), VARVE_OK);
+    atomic_store(&disk_was_reached, false);
+    atomic_store(&disk_is_stuck, true);
+    fault_env_set_rule(disk, &stuck);
+    must(pthread_create(&worker, NULL, run_job_elsewhere, NULL) == 0);
+    send_request("POST", "/admin/compact?wait=true", "", NULL);
+    while (!atomic_load(&disk_was_reached))
+        sleep_us(500);
+    loop_drain();
+    expect_answer(503, "draining");
+    must(pthread_join(worker, NULL) == 0);
+    loop_stop();
+    atomic_store(&disk_is_stuck, false);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("loop");
@@ -300,6 +360,7 @@ int main(void)
     tcase_add_test(held_up, a_read_of_memory_is_answered_at_once);
     tcase_add_test(held_up, a_scan_holds_nobody_up);
     tcase_add_test(held_up, a_large_batch_holds_nobody_up);
+    tcase_add_test(held_up, a_shutdown_does_not_wait_for_a_merge);
     suite_add_tcase(suite, held_up);
     return run_suite(suite);
 }
