@@ -302,6 +302,7 @@ static enum varve_status cache_fetch(struct block_fetcher *fetcher, struct sstab
         block->offset = handle.offset;
         atomic_init(&block->references, 1);
         block = insert(cache, hash, block, fill);
+        ret->was_read = true;
     }
     ret->data = varve_slice(block->data, block->size);
     ret->pin = block;

@@ -26,7 +26,7 @@ static enum varve_status direct_fetch(struct block_fetcher *fetcher, struct ssta
     if (status != VARVE_OK)
         return status;
     direct->blocks++;
-    *ret = (struct block_ref){.data = varve_slice(data, size), .pin = data};
+    *ret = (struct block_ref){.data = varve_slice(data, size), .pin = data, .was_read = true};
     return VARVE_OK;
 }
 

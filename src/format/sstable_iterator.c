@@ -2,10 +2,18 @@
  * A pass over a table is a pass over its blocks, by their numbers in the index, and over the
  * entries of the block where it stands. One block is pinned at a time; a seek that ends in the same
  * block does not fetch it again.
+ *
+ * Tables are opened for random reads, so it is the pass that tells the system what it will read
+ * next. Once it has gone from one block to the next it asks for some bytes more, then for twice as
+ * many each time, as soon as less than half of what it last asked for lies before it. A block that
+ * came from the cache asks for nothing.
  */
 #include <stdlib.h>
 
 #include "format/sstable_reader.h"
+
+#define AHEAD_BYTES_FIRST ((uint64_t)32 << 10)
+#define AHEAD_BYTES_MOST ((uint64_t)256 << 10)
 
 struct sstable_iterator {
     struct entry_iterator base;
@@ -16,6 +24,11 @@ struct sstable_iterator {
     size_t pinned_at; /* the block's number; index->count: none */
     struct block_ref pin;
     struct block_iterator data;
+    struct {
+        size_t next_at; /* the block that a pass forwards enters next */
+        uint64_t bytes; /* asked for at a time; 0: nothing was */
+        uint64_t until; /* where what was asked for ends */
+    } ahead;
 };
 
 static struct sstable_iterator *of(struct entry_iterator *it)
@@ -37,6 +50,25 @@ static void stop(struct sstable_iterator *it, enum varve_status status)
     it->base.status = status;
 }
 
+/* Block `at` has been entered. */
+static void ahead_go_on(struct sstable_iterator *it, size_t at)
+{
+    const bool onwards = at != 0 && at == it->ahead.next_at;
+    it->ahead.next_at = at + 1;
+    if (!onwards)
+        it->ahead.bytes = it->ahead.until = 0;
+    const struct block_handle handle = sstable_index_handle(it->index, at);
+    const uint64_t end = handle.offset + handle.size;
+    if (!onwards || !it->pin.was_read || end + it->ahead.bytes / 2 < it->ahead.until)
+        return;
+    const uint64_t from = it->ahead.until > end ? it->ahead.until : end;
+    it->ahead.bytes = it->ahead.bytes == 0 ? AHEAD_BYTES_FIRST : 2 * it->ahead.bytes;
+    if (it->ahead.bytes > AHEAD_BYTES_MOST)
+        it->ahead.bytes = AHEAD_BYTES_MOST;
+    sstable_reader_will_read(it->reader, from, it->ahead.bytes);
+    it->ahead.until = from + it->ahead.bytes;
+}
+
 /* Pins block `at`; false when there is none of that number, or it is damaged (stopped). */
 static bool block_enter(struct sstable_iterator *it, size_t at)
 {
@@ -54,6 +86,7 @@ static bool block_enter(struct sstable_iterator *it, size_t at)
         return false;
     }
     it->pinned_at = at;
+    ahead_go_on(it, at);
     status = block_iterator_init(&it->data, it->pin.data);
     if (status != VARVE_OK) {
         stop(it, status);

@@ -110,6 +110,14 @@ enum varve_status sstable_reader_read_cached_block(struct sstable_reader *reader
     return data_block_read(reader, handle, false, ret_data, ret_size);
 }
 
+void sstable_reader_will_read(struct sstable_reader *reader, uint64_t offset, uint64_t size)
+{
+    if (offset >= reader->data_end)
+        return;
+    const uint64_t left = reader->data_end - offset;
+    env_file_will_read(reader->file, offset, size < left ? size : left);
+}
+
 /* A block that is no data block. */
 static enum varve_status part_read(const struct sstable_reader *reader, struct block_handle handle,
                                    size_t alignment, uint8_t **ret_data)

@@ -18,6 +18,7 @@ struct sstable_reader;
 struct block_ref {
     struct varve_slice data; /* borrowed until released */
     void *pin;               /* the fetcher's own */
+    bool was_read;           /* from the file, by this fetch */
 };
 
 struct block_fetcher {
@@ -65,6 +66,9 @@ MUST_CHECK enum varve_status sstable_reader_read_block(struct sstable_reader *re
 MUST_CHECK enum varve_status sstable_reader_read_cached_block(struct sstable_reader *reader,
                                                               struct block_handle handle,
                                                               uint8_t **ret_data, size_t *ret_size);
+
+/* An advice, which never waits: data blocks from `offset` on will soon be read. */
+void sstable_reader_will_read(struct sstable_reader *reader, uint64_t offset, uint64_t size);
 
 /* The newest entry of the target's user key at or below its tag's sequence: the first entry >= the
  * internal key `target`, if it has that user key. VARVE_NOT_FOUND otherwise. Does not ask the

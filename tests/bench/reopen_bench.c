@@ -4,12 +4,14 @@
  * reopen_bench --db DIRECTORY --mib N [--value-bytes V] [--table-mib T] --load
  * reopen_bench --db DIRECTORY --mib N [--value-bytes V] --log
  * reopen_bench --db DIRECTORY [--mib N] --open
+ * reopen_bench --db DIRECTORY --scan
  *
  * --load writes N MiB of values in key order, without compression, in tables of T MiB, and closes
  * the store. --log
  * writes N MiB of log in random key order, unsynced, into a memtable that holds all of it, and then
  * dies by SIGKILL. --open opens the store with memtables of N MiB, prints what that took, and
- * closes it. Values are V bytes that do not compress.
+ * closes it. --scan reads all entries in order, and prints how fast. Values are V bytes that do not
+ * compress.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -155,6 +157,29 @@ static int reopen(struct bench *bench)
     return 0;
 }
 
+static int scan(struct bench *bench)
+{
+    const struct varve_iterator_options options = {.fill_cache = false};
+    struct varve_iterator *it = NULL;
+    uint64_t entries = 0, bytes = 0;
+    if (!store_open(bench, 64) ||
+        !succeeded(varve_iterator_new(bench->db, &options, &it), "making an iterator"))
+        return 1;
+    double began = now_ms();
+    enum varve_status status = varve_iterator_seek_first(it);
+    for (; status == VARVE_OK; status = varve_iterator_next(it)) {
+        entries++;
+        bytes += varve_iterator_key(it).size + varve_iterator_value(it).size;
+    }
+    double took = now_ms() - began;
+    varve_iterator_free(it);
+    if (status != VARVE_END)
+        return succeeded(status, "iterator") ? 0 : 1;
+    printf("scan_ms=%.0f entries=%" PRIu64 " mib_per_s=%.0f\n", took, entries,
+           (double)bytes / (double)MIB / (took / 1e3));
+    return succeeded(varve_close(bench->db), "close") ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"db", required_argument, NULL, 'd'},
@@ -164,6 +189,7 @@ int main(int argc, char **argv)
                                             {"load", no_argument, NULL, 'l'},
                                             {"log", no_argument, NULL, 'w'},
                                             {"open", no_argument, NULL, 'o'},
+                                            {"scan", no_argument, NULL, 's'},
                                             {0}};
     struct bench bench = {.mib = 64, .table_mib = 64, .value_bytes = 1000, .prng = prng_make(1)};
     int (*run)(struct bench *) = NULL;
@@ -182,6 +208,8 @@ int main(int argc, char **argv)
             run = log_write_and_die;
         else if (flag == 'o')
             run = reopen;
+        else if (flag == 's')
+            run = scan;
         else
             return 2;
     }

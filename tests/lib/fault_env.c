@@ -21,6 +21,7 @@ struct fault_env {
         uint64_t calls[FAULT_KINDS + 1];
         int64_t wall_offset_ms;
         size_t handles;
+        uint64_t advices, advised_bytes;
     } mu;
 };
 
@@ -118,7 +119,12 @@ static enum varve_status file_read_cached(struct env_file *file, uint64_t offset
 
 static void file_will_read(struct env_file *file, uint64_t offset, uint64_t size)
 {
-    env_file_will_read(file_of(file)->base, offset, size);
+    struct fault_file *self = file_of(file);
+    mutex_lock(&self->fault->mu.lock);
+    self->fault->mu.advices++;
+    self->fault->mu.advised_bytes += size;
+    mutex_unlock(&self->fault->mu.lock);
+    env_file_will_read(self->base, offset, size);
 }
 
 static enum varve_status file_write(struct env_file *file, uint64_t offset, struct varve_slice data)
@@ -388,6 +394,14 @@ void fault_env_set_wall_offset_ms(struct fault_env *fault, int64_t offset_ms)
 {
     mutex_lock(&fault->mu.lock);
     fault->mu.wall_offset_ms = offset_ms;
+    mutex_unlock(&fault->mu.lock);
+}
+
+void fault_env_advices(struct fault_env *fault, uint64_t *ret_count, uint64_t *ret_bytes)
+{
+    mutex_lock(&fault->mu.lock);
+    *ret_count = fault->mu.advices;
+    *ret_bytes = fault->mu.advised_bytes;
     mutex_unlock(&fault->mu.lock);
 }
 

@@ -59,7 +59,8 @@ static enum varve_status fetch(struct block_fetcher *base, struct sstable_reader
         return status;
     fetcher->pinned++;
     fetcher->fetched++;
-    *ret = (struct block_ref){.data = varve_slice(data, size), .pin = data};
+    *ret = (struct block_ref){
+        .data = varve_slice(data, size), .pin = data, .was_read = !fetcher->as_cached};
     return VARVE_OK;
 }
 

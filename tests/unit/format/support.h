@@ -36,6 +36,7 @@ struct support_fetcher {
     struct block_fetcher base;
     size_t pinned;
     size_t fetched;
+    bool as_cached; /* says that it read nothing */
 };
 void support_fetcher_init(struct support_fetcher *fetcher);
 

@@ -569,6 +569,52 @@ START_TEST(large_values)
 }
 END_TEST
 
+static void ck_advised(const struct fixture *f, uint64_t count, uint64_t bytes)
+{
+    uint64_t advices = 0, advised = 0;
+    fault_env_advices(f->fault, &advices, &advised);
+    ck_assert_uint_eq(advices, count);
+    ck_assert_uint_eq(advised, bytes);
+}
+
+/* A pass that goes on is read ahead, in pieces that grow and leave nothing out and take nothing
+ * twice; one that jumps about is not, nor one whose blocks are at hand. */
+START_TEST(read_ahead)
+{
+    struct fixture f;
+    struct entry_iterator *it = NULL;
+    fixture_init(&f);
+    for (f.count = 0; f.count < ENTRIES_MAX; f.count++) {
+        char text[8];
+        snprintf(text, sizeof text, "k%05zu", f.count);
+        support_key(&f.keys[f.count], text, 1, ENTRY_PUT);
+        ck_ok(buf_append_zeros(&f.values[f.count], 400));
+    }
+    ck_ok(table_write(&f, 4096, 10));
+    table_open(&f);
+    const struct sstable_index *index = sstable_reader_index(f.reader);
+    ck_ok(sstable_iterator_new(f.reader, &f.fetcher.base, false, &it));
+    for (size_t i = 0; i < f.count; i += 100)
+        it->ops->seek(it, buf_slice(&f.keys[f.count - 1 - i]));
+    it->ops->seek_first(it);
+    ck_advised(&f, 0, 0);
+
+    f.fetcher.as_cached = true;
+    for (it->ops->seek_first(it); it->valid; it->ops->next(it))
+        ck_ok(it->status);
+    ck_advised(&f, 0, 0);
+
+    f.fetcher.as_cached = false;
+    for (it->ops->seek_first(it); it->valid; it->ops->next(it))
+        ck_ok(it->status);
+    /* From behind the second block on: 32, 64, 128 KiB, then 256 KiB at a time, and the rest. */
+    uint64_t bytes = index->offsets[index->count] - index->offsets[2] + SSTABLE_BLOCK_TRAILER_BYTES;
+    ck_advised(&f, 3 + (bytes - (224 << 10) + (256 << 10) - 1) / (256 << 10), bytes);
+    entry_iterator_free(it);
+    fixture_deinit(&f);
+}
+END_TEST
+
 int main(void)
 {
     const struct test_entry tests[] = {
@@ -586,6 +632,7 @@ int main(void)
         {"writer_failures_are_told", writer_failures_are_told},
         {"reader_failures_are_told", reader_failures_are_told},
         {"large_values", large_values},
+        {"read_ahead", read_ahead},
     };
     return SUPPORT_RUN("sstable", tests);
 }
