@@ -130,6 +130,10 @@ VARVE_API VARVE_MUST_CHECK enum varve_status varve_get_cached(struct varve_db *d
                                                               const struct varve_snapshot *snapshot,
                                                               struct varve_value *ret_value);
 VARVE_API void varve_value_release(struct varve_value *value); /* takes a zeroed one */
+/* What stays in memory until the value is released: the block that it is in, or the memtables that
+ * were there when it was read. Who keeps it for long does better to copy it if that is much more.
+ */
+VARVE_API size_t varve_value_pinned_bytes(const struct varve_value *value);
 
 /* A fixed view of the store. Caller frees with varve_snapshot_release. VARVE_NO_MEMORY. */
 VARVE_API VARVE_MUST_CHECK enum varve_status

@@ -291,6 +291,18 @@ enum varve_status varve_get_cached(struct varve_db *db, struct varve_slice key,
     return get(db, key, snapshot, true, ret_value);
 }
 
+size_t varve_value_pinned_bytes(const struct varve_value *value)
+{
+    struct value_pin pin = {0};
+    memcpy(&pin, value->reserved, sizeof pin);
+    size_t bytes = pin.ref != NULL ? pin.ref->data.size : 0;
+    if (pin.view == NULL)
+        return bytes;
+    for (size_t i = 0; i < pin.view->waiting_count; i++)
+        bytes += memtable_bytes(pin.view->waiting[i]);
+    return bytes + memtable_bytes(pin.view->active);
+}
+
 void varve_value_release(struct varve_value *value)
 {
     struct value_pin pin = {0};

@@ -1,8 +1,9 @@
 /*
  * A read is answered on the spot, unless it would have to wait for the disk: then a worker makes
- * the answer, for the loop has others to serve meanwhile. The store lends the value: a small one is
- * copied into the answer, for it may hold up a whole block or memtable, and a slow client takes
- * long to fetch it; a large raw one is sent from where it lies. A write waits for its commit group.
+ * the answer, for the loop has others to serve meanwhile. The store lends the value: one that is
+ * small, or holds up much more than itself, is copied into the answer, for a slow client takes long
+ * to fetch it; a large raw one of a block is sent from where it lies. A write waits for its commit
+ * group.
  */
 #include "service/kv_handlers.h"
 
@@ -89,12 +90,19 @@ static size_t encoded_bytes(const struct exchange *exchange, size_t value_bytes)
     return plain ? value_bytes : value_bytes / 3 * 4;
 }
 
+/* Sending it from where it lies would keep more in memory than the answers' budget counts: all
+ * memtables of its time, for as long as a slow client likes. */
+static bool holds_up_much(const struct varve_value *value)
+{
+    return varve_value_pinned_bytes(value) / 2 > value->data.size;
+}
+
 /* May keep `value`, which is then empty. */
 static enum varve_status write_value(struct exchange *exchange, struct varve_value *value)
 {
     struct buf *out = &exchange->answer.body;
     if (exchange->representation == REPRESENTATION_RAW) {
-        if (value->data.size <= LIMIT_FREE_ANSWER_BYTES)
+        if (value->data.size <= LIMIT_FREE_ANSWER_BYTES || holds_up_much(value))
             return buf_append_slice(out, value->data);
         exchange->answer.lent = *value;
         *value = (struct varve_value){0};

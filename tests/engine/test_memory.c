@@ -164,6 +164,31 @@ START_TEST(pinned_blocks_of_dropped_tables)
 }
 END_TEST
 
+/* A lent value tells what it keeps in memory: all memtables, or its block. */
+START_TEST(what_a_value_pins)
+{
+    struct crash_env *crash = crash_env_new(1);
+    struct varve_options options;
+    options_make(&options);
+    struct varve_db *db = rig_open(crash_env_env(crash), &options);
+    struct varve_value value = {0};
+    uint64_t key = __builtin_bswap64(5);
+    ck_assert_uint_eq(varve_value_pinned_bytes(&value), 0);
+    put_many(db, 0, 400); /* more than one memtable holds */
+    ck_assert_int_eq(varve_get(db, varve_slice(&key, sizeof key), NULL, &value), VARVE_OK);
+    ck_assert_uint_eq(stats_of(db).memtables, 2);
+    ck_assert_uint_eq(varve_value_pinned_bytes(&value), stats_of(db).memtable_bytes);
+    varve_value_release(&value);
+    ck_assert_int_eq(varve_flush(db, true), VARVE_OK);
+    ck_assert_int_eq(varve_get(db, varve_slice(&key, sizeof key), NULL, &value), VARVE_OK);
+    ck_assert_uint_ge(varve_value_pinned_bytes(&value), VALUE_BYTES);
+    ck_assert_uint_lt(varve_value_pinned_bytes(&value), 3 * VALUE_BYTES);
+    varve_value_release(&value);
+    ck_assert_int_eq(varve_close(db), VARVE_OK);
+    crash_env_free(crash);
+}
+END_TEST
+
 /* Steps the background until nothing is left to do. */
 static void settle(struct varve_db *db)
 {
@@ -340,6 +365,7 @@ int main(void)
     tcase_add_test(tests, account);
     tcase_add_test(tests, kinds_rise_and_fall);
     tcase_add_test(tests, pinned_blocks_of_dropped_tables);
+    tcase_add_test(tests, what_a_value_pins);
     tcase_add_test(tests, pinned_memtables);
     tcase_add_test(tests, writes_wait_for_flushes);
     tcase_add_test(tests, cache_gives_way);

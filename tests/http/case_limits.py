@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 from case_process import RAW, ProcessCase
 from harness import b64, chunked, free_port, make_request, run_varved
@@ -122,6 +123,8 @@ class AnswerBudget(ProcessCase):
 
     def test_value_that_is_being_sent_may_go(self):
         value = self.get("big")
+        while self.in_flight() != 0:  # given back behind the last byte
+            pass
         conn = self.hold("/kv/big?raw")
         self.put("big", b"new")
         for step in ("/admin/flush?wait=true", "/admin/compact?wait=true"):
@@ -161,6 +164,24 @@ class DrainDeadline(ProcessCase):
             self.daemon.stop()
         self.daemon.start()
         self.assertEqual(self.get("big"), bytes(16 << 20))
+
+
+class SlowReader(ProcessCase):
+    def test_client_that_does_not_read_holds_no_memtable(self):
+        self.put("big", bytes(8 << 20))
+        self.put("beside", bytes(16 << 20))
+        with self.daemon.connect() as conn:
+            conn.send(make_request("GET", "/kv/big?raw"))
+            conn.socket.recv(1)  # the answer is on its way
+            self.assertGreater(self.memtables(), 24 << 20)
+            self.daemon.request("POST", "/admin/flush?wait=true")
+            deadline = time.monotonic() + 60
+            while self.memtables() > 4 << 20:
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.01)
+
+    def memtables(self):
+        return self.daemon.request("GET", "/stats").json()["memory"]["memtable_bytes"]
 
 
 class JsonLog(ProcessCase):
