@@ -21,6 +21,7 @@ extern "C" {
 #define VARVE_KEY_BYTES_MAX 4096u
 #define VARVE_VALUE_BYTES_MAX (64u << 20)
 #define VARVE_LEVELS_MAX 7u
+#define VARVE_COMPACTION_WORKERS_MAX 63u
 
 enum varve_recovery_mode {
     VARVE_RECOVERY_TAIL,          /* cut a tail that was not shown to be synced (default) */
@@ -83,7 +84,8 @@ struct varve_options {
     size_t level0_stop;    /* level-0 runs at which writes wait, > trigger; default 24 */
     size_t max_levels;     /* 2 to VARVE_LEVELS_MAX; default 7 */
     size_t level_multiplier;   /* 2 to 100; default 10 */
-    size_t background_threads; /* workers, one always free for flushes, 2 to 64; default 2 */
+    size_t compaction_workers; /* merges at the same time, 1 to 63; default 1. Flushes have a worker
+                                * of their own. */
 
     varve_log_fn log; /* may be NULL */
     void *log_context;

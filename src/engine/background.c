@@ -1,6 +1,10 @@
 /*
  * A job that is scheduled while it runs may have looked already, so it is told to look again when
  * it is done, under the same lock under which a scheduler finds it busy: no call is lost.
+ *
+ * Merges: a call for one queues an idle slot, unless a queued one is still to look. A look that
+ * finds a merge queues another look before it carries it out, and looks again after it. So as many
+ * run as there are, up to the slots, and the last that ends finds nothing.
  */
 #include "engine/background.h"
 
@@ -24,8 +28,10 @@ void background_init(struct background *background, struct varve_db *db)
     mutex_init(&background->mu.lock);
     cond_init(&background->mu.progress);
     background->flush_job = (struct thread_job){.run = flush_job_run, .kind = THREAD_JOB_URGENT};
-    background->compaction_job =
-        (struct thread_job){.run = compaction_job_run, .kind = THREAD_JOB_PATIENT};
+    background->slot_count = db->stepped ? 1 : db->options.compaction_workers;
+    for (size_t i = 0; i < background->slot_count; i++)
+        background->mu.compactions[i] = (struct compaction_slot){
+            .db = db, .job = {.run = compaction_job_run, .kind = THREAD_JOB_PATIENT}};
 }
 
 void background_deinit(struct background *background)
@@ -34,28 +40,46 @@ void background_deinit(struct background *background)
     mutex_deinit(&background->mu.lock);
 }
 
-static void job_submit(struct varve_db *db, struct background_job_state *state,
-                       struct thread_job *job)
+void background_schedule_flush(struct varve_db *db)
 {
     struct background *background = &db->background;
     mutex_lock(&background->mu.lock);
-    bool submit = !state->queued && !background->mu.closing;
-    state->again = state->queued;
+    bool submit = !background->mu.flush.queued && !background->mu.closing;
+    background->mu.flush.again = background->mu.flush.queued;
     if (submit)
-        state->queued = true;
+        background->mu.flush.queued = true;
     mutex_unlock(&background->mu.lock);
     if (submit)
-        thread_pool_submit(db->pool, job);
+        thread_pool_submit(db->pool, &background->flush_job);
 }
 
-void background_schedule_flush(struct varve_db *db)
+/* A slot that is to look for a merge; NULL when one is going to anyway, or none is free. */
+static struct compaction_slot *slot_take_locked(struct background *background)
 {
-    job_submit(db, &db->background.mu.flush, &db->background.flush_job);
+    struct compaction_slot *idle = NULL;
+    if (background->mu.closing)
+        return NULL;
+    for (size_t i = 0; i < background->slot_count; i++) {
+        struct compaction_slot *slot = &background->mu.compactions[i];
+        if (slot->state == COMPACTION_SLOT_QUEUED)
+            return NULL;
+        if (slot->state == COMPACTION_SLOT_IDLE && idle == NULL)
+            idle = slot;
+    }
+    if (idle != NULL)
+        idle->state = COMPACTION_SLOT_QUEUED;
+    else
+        background->mu.compaction_again = true;
+    return idle;
 }
 
 void background_schedule_compaction(struct varve_db *db)
 {
-    job_submit(db, &db->background.mu.compaction, &db->background.compaction_job);
+    mutex_lock(&db->background.mu.lock);
+    struct compaction_slot *slot = slot_take_locked(&db->background);
+    mutex_unlock(&db->background.mu.lock);
+    if (slot != NULL)
+        thread_pool_submit(db->pool, &slot->job);
 }
 
 static struct background *background_of_flush(struct thread_job *job)
@@ -63,23 +87,9 @@ static struct background *background_of_flush(struct thread_job *job)
     return (struct background *)(void *)((char *)job - offsetof(struct background, flush_job));
 }
 
-static struct background *background_of_compaction(struct thread_job *job)
-{
-    return (struct background *)(void *)((char *)job - offsetof(struct background, compaction_job));
-}
-
 static void retry_later_locked(struct background *background)
 {
     background->mu.retry_at_us = env_mono_us(background->db->env) + BACKGROUND_RETRY_US;
-}
-
-/* A job has run; true when it is to be queued once more. */
-static bool job_ends_locked(struct background *background, struct background_job_state *state,
-                            bool more)
-{
-    state->queued = (more || state->again) && !background->mu.closing;
-    state->again = false;
-    return state->queued;
 }
 
 /* Nothing was committed for a while. */
@@ -99,7 +109,9 @@ static void flush_job_run(struct thread_job *job)
 
     mutex_lock(&background->mu.lock);
     background->mu.flush_failure = status;
-    again = job_ends_locked(background, &background->mu.flush, again);
+    again = (again || background->mu.flush.again) && !background->mu.closing;
+    background->mu.flush.queued = again;
+    background->mu.flush.again = false;
     if (status != VARVE_OK)
         retry_later_locked(background);
     cond_broadcast(&background->mu.progress);
@@ -121,10 +133,12 @@ static void manual_drop_locked(struct manual_merge *merge)
     free(merge);
 }
 
-/* Takes the first out of the queue. */
-static void manual_end_locked(struct background *background, enum varve_status status)
+/* Takes `merge` out of the queue if it is the first there, else it is out already. */
+static void manual_end_locked(struct background *background, struct manual_merge *merge,
+                              enum varve_status status)
 {
-    struct manual_merge *merge = background->mu.manual;
+    if (background->mu.manual != merge)
+        return;
     background->mu.manual = merge->next;
     merge->next = NULL;
     merge->done = true;
@@ -134,7 +148,8 @@ static void manual_end_locked(struct background *background, enum varve_status s
 
 /* What to look for next. While writers are held up, every other look goes by what is due, for a
  * merge by hand of a part may leave level 0 as it is. */
-static struct compaction_task task_choose_locked(struct background *background)
+static struct compaction_task task_choose_locked(struct background *background,
+                                                 struct manual_merge **ret_manual)
 {
     struct varve_db *db = background->db;
     struct manual_merge *merge = background->mu.manual;
@@ -148,43 +163,87 @@ static struct compaction_task task_choose_locked(struct background *background)
     if (background->mu.manual_passed)
         return task;
     merge->begun = true;
+    merge->references++;
+    *ret_manual = merge;
     task.mode = COMPACTION_EVERYTHING;
     task.start = buf_slice(&merge->start);
     task.end = buf_slice(&merge->end);
     return task;
 }
 
+/* What a look for a merge came to. */
+struct look {
+    struct compaction_task task;
+    struct manual_merge *manual; /* that it was for, referenced; NULL: for none */
+    bool found, alone;           /* a merge; nothing else ran */
+    enum varve_status status;
+};
+
+/* True when there may be more to do. */
+static bool look_account_locked(struct background *background, const struct look *look)
+{
+    bool nothing_left = !look->found && look->alone;
+    background->mu.compaction_failure = look->status;
+    if (look->status != VARVE_OK && look->status != VARVE_CLOSED && look->status != VARVE_CORRUPT)
+        retry_later_locked(background);
+    if (look->manual != NULL) {
+        if (look->status != VARVE_OK || nothing_left)
+            manual_end_locked(background, look->manual, look->status);
+        manual_drop_locked(look->manual);
+    }
+    if (look->task.mode == COMPACTION_FOLD &&
+        (look->status != VARVE_OK || nothing_left || !store_is_idle(background->db)))
+        background->mu.fold = false;
+    if (look->found && look->status == VARVE_OK)
+        return true;
+    /* While others run, the last of them looks for what waits. */
+    return background->mu.manual != NULL && (look->found || look->alone);
+}
+
+static void look_carry_out(struct varve_db *db, struct look *look, struct compaction *compaction)
+{
+    struct background *background = &db->background;
+    mutex_lock(&background->mu.lock);
+    background->mu.compactions_running++;
+    mutex_unlock(&background->mu.lock);
+    background_schedule_compaction(db); /* another may run beside it */
+    look->status = compaction_finish(compaction);
+    mutex_lock(&background->mu.lock);
+    background->mu.compactions_running--;
+    mutex_unlock(&background->mu.lock);
+}
+
 static void compaction_job_run(struct thread_job *job)
 {
-    struct background *background = background_of_compaction(job);
-    struct varve_db *db = background->db;
-    bool merged = false;
+    struct compaction_slot *slot =
+        (struct compaction_slot *)(void *)((char *)job - offsetof(struct compaction_slot, job));
+    struct varve_db *db = slot->db;
+    struct background *background = &db->background;
+    struct compaction *compaction = NULL;
+    struct look look = {.alone = true, .status = VARVE_CLOSED};
 
     mutex_lock(&background->mu.lock);
-    struct compaction_task task = task_choose_locked(background);
+    slot->state = COMPACTION_SLOT_BUSY;
     bool closing = background->mu.closing;
-    background->mu.compaction_running = !closing;
+    if (!closing)
+        look.task = task_choose_locked(background, &look.manual);
     mutex_unlock(&background->mu.lock);
-
-    enum varve_status status = closing ? VARVE_CLOSED : compaction_once(db, &task, &merged);
+    if (!closing)
+        look.status = compaction_begin(db, &look.task, &compaction, &look.alone);
+    look.found = compaction != NULL;
+    if (look.found)
+        look_carry_out(db, &look, compaction);
 
     mutex_lock(&background->mu.lock);
-    background->mu.compaction_running = false;
-    background->mu.compaction_failure = status;
-    if (status != VARVE_OK && status != VARVE_CLOSED && status != VARVE_CORRUPT)
-        retry_later_locked(background);
-    /* Only this job takes a merge out of the queue, so the first is the one that was chosen. */
-    if (task.mode == COMPACTION_EVERYTHING && !merged)
-        manual_end_locked(background, status);
-    if (task.mode == COMPACTION_FOLD && (!merged || !store_is_idle(db)))
-        background->mu.fold = false;
-    bool again = merged || background->mu.manual != NULL;
-    again = job_ends_locked(background, &background->mu.compaction, again);
+    bool again = look_account_locked(background, &look) || background->mu.compaction_again;
+    background->mu.compaction_again = false;
+    slot->state = COMPACTION_SLOT_IDLE;
+    slot = again ? slot_take_locked(background) : NULL;
     cond_broadcast(&background->mu.progress);
     mutex_unlock(&background->mu.lock);
-    if (again)
-        thread_pool_submit(db->pool, job);
-    if (status != VARVE_OK || merged)
+    if (slot != NULL)
+        thread_pool_submit(db->pool, &slot->job);
+    if (look.status != VARVE_OK || look.found)
         commit_nudge(db);
 }
 
@@ -383,11 +442,12 @@ void background_stop(struct varve_db *db)
     mutex_unlock(&background->mu.lock);
     for (;;) {
         mutex_lock(&background->mu.lock);
-        bool busy = background->mu.flush.queued || background->mu.compaction.queued;
-        /* The job gave up the one that it worked on; what no job will come to any more ends here.
-         */
+        bool busy = background->mu.flush.queued;
+        for (size_t i = 0; i < background->slot_count; i++)
+            busy = busy || background->mu.compactions[i].state != COMPACTION_SLOT_IDLE;
+        /* Jobs gave up what they worked on; what no job will come to any more ends here. */
         while (!busy && background->mu.manual != NULL)
-            manual_end_locked(background, VARVE_CLOSED);
+            manual_end_locked(background, background->mu.manual, VARVE_CLOSED);
         busy = busy || background->mu.waiters > 0;
         cond_broadcast(&background->mu.progress);
         if (busy && !db->stepped)

@@ -1,12 +1,15 @@
 /*
- * engine/background.h: when flushes and merges run. One flush and one merge at a time, on the
- * worker pool; what fails for want of space, memory or descriptors is tried again after a while.
+ * engine/background.h: when flushes and merges run, on the worker pool: one flush at a time, and
+ * beside it as many merges as there are workers for them. What fails for want of space, memory or
+ * descriptors is tried again after a while.
  */
 #ifndef ENGINE_BACKGROUND_H
 #define ENGINE_BACKGROUND_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include <varve/options.h>
 
 #include "base/buf.h"
 #include "os/sync.h"
@@ -31,12 +34,21 @@ struct manual_merge {
     enum varve_status status; /* once done */
 };
 
+/* A job that looks for a merge and carries it out. */
+struct compaction_slot {
+    struct thread_job job;
+    struct varve_db *db;
+    enum { COMPACTION_SLOT_IDLE, COMPACTION_SLOT_QUEUED, COMPACTION_SLOT_BUSY } state;
+};
+
 struct background {
     struct {
         struct mutex lock;
         struct cond progress; /* broadcast whenever a job ended or the state changed */
-        struct background_job_state flush, compaction;
-        bool compaction_running;
+        struct background_job_state flush;
+        struct compaction_slot compactions[VARVE_COMPACTION_WORKERS_MAX];
+        size_t compactions_running;
+        bool compaction_again;           /* asked for while all slots were busy */
         bool closing;                    /* no new jobs, the running merge gives up */
         enum varve_status flush_failure; /* of the last try, OK after a success */
         enum varve_status compaction_failure;
@@ -47,7 +59,8 @@ struct background {
         bool fold;                   /* the store is idle: fold the tiers */
         uint64_t folded_after_us;    /* 1 + the last commit's time when that was last decided */
     } mu;
-    struct thread_job flush_job, compaction_job;
+    struct thread_job flush_job;
+    size_t slot_count; /* of mu.compactions */
     struct varve_db *db;
 };
 void background_init(struct background *background, struct varve_db *db);

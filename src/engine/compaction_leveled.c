@@ -15,55 +15,67 @@ uint64_t compaction_level_target(const struct compaction_policy *policy, size_t 
     return target;
 }
 
-static enum varve_status plan_level0(const struct version *version,
-                                     const struct compaction_policy *policy,
-                                     struct compaction_plan *plan)
+/* What all plans of this style have in common; empties one that may not run now. */
+static void plan_finish(const struct version *version, const struct compaction_policy *policy,
+                        size_t level, struct compaction_plan *plan)
 {
-    struct key_range range = level0_range(version, policy);
-    enum varve_status status = plan_add_level(plan, version, 0, &range);
-    if (status != VARVE_OK)
-        return status;
-    key_range_widen(&range, version, 1);
-    plan->output_level = 1;
-    return plan_add_level(plan, version, 1, &range);
+    plan->output_level = (uint32_t)level + 1;
+    plan->output_run_id = level_newest_run(version, policy, level + 1);
+    plan->output_bytes = policy->table_bytes;
+    plan->reason = level == 0 ? COMPACTION_LEVEL0 : COMPACTION_SIZE;
+    plan->move = plan_is_disjoint(plan);
+    for (size_t s = 0; s < plan->source_count; s++)
+        plan->move = plan->move && plan->sources[s].level != plan->output_level;
+    (void)plan_settle(policy, plan);
 }
 
-/* The first table behind the level's cursor, all that are wanted when everything is asked for. */
-static struct key_range level_take(const struct version *version,
-                                   const struct compaction_policy *policy, size_t level)
+/* The tables of a level in `range`, and what they overlap one level down. */
+static enum varve_status plan_down(const struct version *version,
+                                   const struct compaction_policy *policy, size_t level,
+                                   struct key_range range, struct compaction_plan *plan)
 {
-    const struct run *run = &version->levels[level].runs[0];
-    struct key_range range = {0};
-    size_t first = 0;
-
-    if (policy->mode == COMPACTION_EVERYTHING) {
-        const struct level *from = &version->levels[level];
-        for (size_t r = 0; r < from->run_count; r++)
-            for (size_t t = 0; t < from->runs[r].table_count; t++)
-                if (policy_wants(policy, from->runs[r].tables[t]))
-                    key_range_add(&range, from->runs[r].tables[t]);
-        return range;
-    }
-    while (first < run->table_count &&
-           varve_slice_compare(entry_user_key(table_largest(run->tables[first])),
-                               policy->cursors[level]) <= 0)
-        first++;
-    key_range_add(&range, run->tables[first < run->table_count ? first : 0]);
-    return range;
-}
-
-static enum varve_status plan_level(const struct version *version,
-                                    const struct compaction_policy *policy, size_t level,
-                                    struct compaction_plan *plan)
-{
-    struct key_range range = level_take(version, policy, level);
     key_range_widen(&range, version, level);
     enum varve_status status = plan_add_level(plan, version, level, &range);
     key_range_widen(&range, version, level + 1);
     if (status == VARVE_OK)
         status = plan_add_level(plan, version, level + 1, &range);
-    plan->output_level = (uint32_t)level + 1;
+    if (status == VARVE_OK)
+        plan_finish(version, policy, level, plan);
     return status;
+}
+
+/* All of a level that is wanted. */
+static struct key_range level_wanted(const struct version *version,
+                                     const struct compaction_policy *policy, size_t level)
+{
+    const struct level *from = &version->levels[level];
+    struct key_range range = {0};
+    for (size_t r = 0; r < from->run_count; r++)
+        for (size_t t = 0; t < from->runs[r].table_count; t++)
+            if (policy_wants(policy, from->runs[r].tables[t]))
+                key_range_add(&range, from->runs[r].tables[t]);
+    return range;
+}
+
+/* One table, the first behind the level's cursor that may be merged now. */
+static enum varve_status plan_next_table(const struct version *version,
+                                         const struct compaction_policy *policy, size_t level,
+                                         struct compaction_plan *plan)
+{
+    const struct run *run = &version->levels[level].runs[0];
+    size_t first = 0;
+    while (first < run->table_count &&
+           varve_slice_compare(entry_user_key(table_largest(run->tables[first])),
+                               policy->cursors[level]) <= 0)
+        first++;
+    for (size_t i = 0; i < run->table_count; i++) {
+        struct key_range range = {0};
+        key_range_add(&range, run->tables[(first + i) % run->table_count]);
+        enum varve_status status = plan_down(version, policy, level, range, plan);
+        if (status != VARVE_OK || plan->source_count > 0)
+            return status;
+    }
+    return VARVE_OK;
 }
 
 static double level_score(const struct version *version, const struct compaction_policy *policy,
@@ -77,24 +89,25 @@ static double level_score(const struct version *version, const struct compaction
 
 /* Asked for everything: downwards, until only the deepest level has any of it. */
 static size_t level_choose_asked(const struct version *version,
-                                 const struct compaction_policy *policy)
+                                 const struct compaction_policy *policy, const bool *passed)
 {
     size_t deepest = deepest_wanted(version, policy, 1, policy->max_levels - 1);
     for (size_t l = 0; l < deepest || l == 0; l++)
-        if (level_has_wanted(version, policy, l))
+        if (!passed[l] && level_has_wanted(version, policy, l))
             return l;
     return policy->max_levels;
 }
 
-/* The level to be merged one down; max_levels when none has to be. */
-static size_t level_choose(const struct version *version, const struct compaction_policy *policy)
+/* The level to be merged one down, but for those passed over; max_levels when none has to be. */
+static size_t level_choose(const struct version *version, const struct compaction_policy *policy,
+                           const bool *passed)
 {
     size_t chosen = policy->max_levels;
     double best = 1.0;
     if (policy->mode == COMPACTION_EVERYTHING)
-        return level_choose_asked(version, policy);
+        return level_choose_asked(version, policy, passed);
     for (size_t l = 0; l + 1 < policy->max_levels; l++) {
-        if (version->levels[l].run_count == 0)
+        if (version->levels[l].run_count == 0 || passed[l])
             continue;
         double score = level_score(version, policy, l);
         if (score >= best && (chosen == policy->max_levels || score > best)) {
@@ -109,19 +122,19 @@ enum varve_status compaction_plan_leveled(const struct version *version,
                                           const struct compaction_policy *policy,
                                           struct compaction_plan *plan)
 {
-    size_t level = level_choose(version, policy);
-    if (level == policy->max_levels)
-        return VARVE_OK;
-    enum varve_status status =
-        level == 0 ? plan_level0(version, policy, plan) : plan_level(version, policy, level, plan);
-    if (status != VARVE_OK)
-        return status;
-    const struct level *output = &version->levels[plan->output_level];
-    plan->output_run_id = output->run_count > 0 ? output->runs[0].id : 0;
-    plan->output_bytes = policy->table_bytes;
-    plan->reason = level == 0 ? COMPACTION_LEVEL0 : COMPACTION_SIZE;
-    plan->move = plan_is_disjoint(plan);
-    for (size_t s = 0; s < plan->source_count; s++)
-        plan->move = plan->move && plan->sources[s].level != plan->output_level;
-    return VARVE_OK;
+    bool passed[VARVE_LEVELS_MAX] = {false};
+    enum varve_status status = VARVE_OK;
+    while (status == VARVE_OK && plan->source_count == 0) {
+        size_t level = level_choose(version, policy, passed);
+        if (level == policy->max_levels)
+            return VARVE_OK;
+        passed[level] = true;
+        if (level == 0)
+            status = plan_down(version, policy, 0, level0_range(version, policy), plan);
+        else if (policy->mode == COMPACTION_EVERYTHING)
+            status = plan_down(version, policy, level, level_wanted(version, policy, level), plan);
+        else
+            status = plan_next_table(version, policy, level, plan);
+    }
+    return status;
 }

@@ -23,6 +23,12 @@ bool key_range_overlaps(const struct key_range *range, const struct table *table
            varve_slice_compare(entry_user_key(table_largest(table)), range->smallest) >= 0;
 }
 
+bool key_ranges_are_apart(const struct key_range *a, const struct key_range *b)
+{
+    return varve_slice_compare(a->largest, b->smallest) < 0 ||
+           varve_slice_compare(b->largest, a->smallest) < 0;
+}
+
 void key_range_widen(struct key_range *range, const struct version *version, size_t level)
 {
     const struct level *from = &version->levels[level];
@@ -262,16 +268,42 @@ bool plan_is_disjoint(const struct compaction_plan *plan)
     return true;
 }
 
-uint64_t level_run_to_join(const struct version *version, size_t level,
-                           const struct key_range *range)
+bool plan_settle(const struct compaction_policy *policy, struct compaction_plan *plan)
+{
+    if (plan->source_count == 0)
+        return false;
+    plan->range = plan_range(plan);
+    for (size_t i = 0; i < policy->running_count; i++) {
+        if (compaction_plans_agree(policy->running[i], plan))
+            continue;
+        compaction_plan_deinit(plan);
+        return false;
+    }
+    return true;
+}
+
+uint64_t level_newest_run(const struct version *version, const struct compaction_policy *policy,
+                          size_t level)
 {
     const struct level *to = &version->levels[level];
-    if (to->run_count == 0)
-        return 0;
+    uint64_t newest = to->run_count > 0 ? to->runs[0].id : 0;
+    for (size_t i = 0; i < policy->running_count; i++)
+        if (policy->running[i]->output_level == level && policy->running[i]->output_run_id > newest)
+            newest = policy->running[i]->output_run_id;
+    return newest;
+}
+
+uint64_t level_run_to_join(const struct version *version, const struct compaction_policy *policy,
+                           size_t level, const struct key_range *range)
+{
+    const struct level *to = &version->levels[level];
+    uint64_t newest = level_newest_run(version, policy, level);
+    if (to->run_count == 0 || to->runs[0].id != newest)
+        return newest; /* not there yet; plans for one level have ranges apart */
     for (size_t t = 0; t < to->runs[0].table_count; t++)
         if (key_range_overlaps(range, to->runs[0].tables[t]))
             return 0;
-    return to->runs[0].id;
+    return newest;
 }
 
 /* How many entries of a table a merge of now would drop, at least one if there is one. Expiries are
@@ -317,7 +349,7 @@ uint64_t compaction_garbage_due_s(const struct version *version)
     return due_s;
 }
 
-/* One table of a level, with what overlaps it there, is written anew. */
+/* One table of a level, with what overlaps it there, is written anew, unless it is being merged. */
 static enum varve_status plan_rewrite(const struct version *version,
                                       const struct compaction_policy *policy, size_t level,
                                       const struct table *table, struct compaction_plan *plan)
@@ -328,7 +360,10 @@ static enum varve_status plan_rewrite(const struct version *version,
     plan->output_level = (uint32_t)level;
     plan->output_run_id = version->levels[level].runs[0].id;
     plan->output_bytes = policy->table_bytes * 2; /* it shrinks: not to be cut in two */
-    return plan_add_level(plan, version, level, &range);
+    enum varve_status status = plan_add_level(plan, version, level, &range);
+    if (status == VARVE_OK)
+        (void)plan_settle(policy, plan);
+    return status;
 }
 
 enum varve_status plan_garbage(const struct version *version,
@@ -345,8 +380,11 @@ enum varve_status plan_garbage(const struct version *version,
                              : run->tables[t]->meta.entry_count * COMPACTION_GARBAGE_PERCENT / 100;
         if (garbage < (least > 0 ? least : 1) || !policy_wants(policy, run->tables[t]))
             continue;
-        plan->reason = COMPACTION_GARBAGE;
-        return plan_rewrite(version, policy, deepest, run->tables[t], plan);
+        enum varve_status status = plan_rewrite(version, policy, deepest, run->tables[t], plan);
+        if (status != VARVE_OK || plan->source_count > 0) {
+            plan->reason = COMPACTION_GARBAGE;
+            return status;
+        }
     }
     return VARVE_OK;
 }
@@ -375,10 +413,15 @@ enum varve_status plan_moved(const struct version *version, const struct compact
     for (size_t r = 0; r < last->run_count; r++) {
         for (size_t t = 0; t < last->runs[r].table_count; t++) {
             const struct table *table = last->runs[r].tables[t];
-            if (any ? table->meta.compression != policy->compression_bottom &&
-                          policy_wants(policy, table)
-                    : table_was_moved(table, policy))
-                return plan_rewrite(version, policy, policy->max_levels - 1, table, plan);
+            bool moved = any ? table->meta.compression != policy->compression_bottom &&
+                                   policy_wants(policy, table)
+                             : table_was_moved(table, policy);
+            if (!moved)
+                continue;
+            enum varve_status status =
+                plan_rewrite(version, policy, policy->max_levels - 1, table, plan);
+            if (status != VARVE_OK || plan->source_count > 0)
+                return status;
         }
     }
     return VARVE_OK;

@@ -7,12 +7,9 @@
 
 #include "engine/compaction_plan.h"
 
-/* User keys, both ends included. data NULL: empty. */
-struct key_range {
-    struct varve_slice smallest, largest;
-};
 void key_range_add(struct key_range *range, const struct table *table);
 bool key_range_overlaps(const struct key_range *range, const struct table *table);
+bool key_ranges_are_apart(const struct key_range *a, const struct key_range *b);
 /* Until no table of `level` lies partly in it. In a level of one run that adds no table to those
  * that overlap it; another style or depth of before may have left several. */
 void key_range_widen(struct key_range *range, const struct version *version, size_t level);
@@ -59,9 +56,17 @@ uint64_t plan_bytes(const struct compaction_plan *plan);
 /* No two sources overlap, and there is nothing to drop. */
 bool plan_is_disjoint(const struct compaction_plan *plan);
 
-/* The newest run of `level` if it has no table in `range`, else 0 (a new one). */
-uint64_t level_run_to_join(const struct version *version, size_t level,
-                           const struct key_range *range);
+/* Ends the making of a plan. False when there is none, or when it may not run beside the merges
+ * that run already: then it is empty again. */
+bool plan_settle(const struct compaction_policy *policy, struct compaction_plan *plan);
+
+/* The newest run of a level, 0 when there is none: one that a running merge is about to make
+ * counts. */
+uint64_t level_newest_run(const struct version *version, const struct compaction_policy *policy,
+                          size_t level);
+/* That run if it has no table in `range`, else 0 (a new one). */
+uint64_t level_run_to_join(const struct version *version, const struct compaction_policy *policy,
+                           size_t level, const struct key_range *range);
 
 /* Plans to write one table of the deepest level anew, if enough of it can be dropped. */
 MUST_CHECK enum varve_status plan_garbage(const struct version *version,

@@ -1,6 +1,7 @@
 /* The way into planning, and what the runner asks of a plan. */
 #include "engine/compaction_plan.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "engine/compaction_parts.h"
@@ -32,6 +33,7 @@ enum varve_status compaction_plan_make(const struct version *version,
         compaction_plan_deinit(&plan);
         return status;
     }
+    assert(plan.source_count == 0 || plan.range.smallest.data != NULL);
     if (policy->mode != COMPACTION_DUE)
         plan.reason = policy->mode == COMPACTION_FOLD ? COMPACTION_IDLE : COMPACTION_ASKED;
     *ret_plan = plan;
@@ -45,6 +47,28 @@ void compaction_plan_deinit(struct compaction_plan *plan)
     free(plan->sources);
     free(plan->cuts);
     *plan = (struct compaction_plan){0};
+}
+
+static bool plan_has(const struct compaction_plan *plan, const struct table *table);
+
+/* All that `a` takes is newer than what `b` takes, for every key, and stays above it. Outputs of
+ * one level could only be told apart by their ranges. */
+static bool plan_is_above(const struct compaction_plan *a, const struct compaction_plan *b)
+{
+    return a->output_level <= b->sources[0].level && a->output_level < b->output_level;
+}
+
+bool compaction_plans_agree(const struct compaction_plan *a, const struct compaction_plan *b)
+{
+    if (key_ranges_are_apart(&a->range, &b->range))
+        return true;
+    if (!plan_is_above(a, b) && !plan_is_above(b, a))
+        return false;
+    for (size_t s = 0; s < a->source_count; s++)
+        for (size_t t = 0; t < a->sources[s].run.table_count; t++)
+            if (plan_has(b, a->sources[s].run.tables[t]))
+                return false;
+    return true;
 }
 
 static bool plan_has(const struct compaction_plan *plan, const struct table *table)

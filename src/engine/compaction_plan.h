@@ -32,6 +32,13 @@ enum compaction_mode {
 #define COMPACTION_FOLD_SHARE_PERCENT 5u
 #define COMPACTION_FOLD_TRIGGER 2u
 
+/* User keys, both ends included. data NULL: empty. */
+struct key_range {
+    struct varve_slice smallest, largest;
+};
+
+struct compaction_plan;
+
 struct compaction_policy {
     enum varve_compaction style;
     size_t level0_trigger;
@@ -45,6 +52,10 @@ struct compaction_policy {
     /* Leveled: where the last merge out of each level ended (a user key); empty: at the beginning.
      */
     struct varve_slice cursors[VARVE_LEVELS_MAX];
+    /* Merges that have begun and are not part of the version yet; a plan is one that may run beside
+     * them (compaction_plans_agree). */
+    const struct compaction_plan *const *running;
+    size_t running_count;
     /* COMPACTION_EVERYTHING: only tables with keys from `start` up to, and not with, `end`, and
      * what the order of age takes along with them. User keys; empty: no bound. */
     struct varve_slice start, end;
@@ -71,6 +82,7 @@ struct compaction_source {
 struct compaction_plan {
     size_t source_count;               /* 0: nothing to do */
     struct compaction_source *sources; /* newest first */
+    struct key_range range;            /* of all sources, and so of the outputs */
     uint32_t output_level;
     uint64_t output_run_id; /* the run that the outputs join; 0: a new one */
     uint64_t output_bytes;  /* a table is ended behind it */
@@ -88,6 +100,9 @@ MUST_CHECK enum varve_status compaction_plan_make(const struct version *version,
                                                   const struct compaction_policy *policy,
                                                   struct compaction_plan *ret_plan);
 void compaction_plan_deinit(struct compaction_plan *plan);
+
+/* True when two merges may run at the same time and end in any order. */
+bool compaction_plans_agree(const struct compaction_plan *a, const struct compaction_plan *b);
 
 /* True when a run that is older than the plan's output, and not part of it, may hold the key. */
 bool compaction_older_may_hold(const struct version *version, const struct compaction_plan *plan,

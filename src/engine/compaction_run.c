@@ -1,22 +1,22 @@
 /*
  * A merge reads a version that it pins and writes files that nobody knows; the edit at its end
- * decides. Flushes that come meanwhile add runs to level 0 which the plan does not hold: they stay.
+ * decides. Flushes that come meanwhile add runs to level 0 which the plan does not hold: they stay;
+ * so does what other merges do, see "Merges side by side" in DESIGN.md.
  */
 #include "engine/compaction_run.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
-#include "engine/compaction_plan.h"
 #include "engine/db.h"
 #include "engine/merge.h"
 #include "engine/merge_iterator.h"
 
 struct compaction {
     struct varve_db *db;
-    const struct version *version;
+    struct version *version; /* pinned */
     struct compaction_plan plan;
     struct snapshots_keep keep;
-    uint64_t run_id;
     uint64_t bytes_read;
     struct manifest_edit edit;
 };
@@ -77,7 +77,7 @@ static enum varve_status compaction_merge(struct compaction *compaction)
         .db = compaction->db,
         .keep = compaction->keep,
         .level = compaction->plan.output_level,
-        .run_id = compaction->run_id,
+        .run_id = compaction->plan.output_run_id,
         .table_bytes = compaction->plan.output_bytes,
         .cuts = compaction->plan.cuts,
         .cut_count = compaction->plan.cut_count,
@@ -143,7 +143,7 @@ static enum varve_status edit_move_inputs(struct compaction *compaction)
         for (size_t t = 0; t < source->run.table_count; t++) {
             struct manifest_table table = source->run.tables[t]->meta;
             table.level = compaction->plan.output_level;
-            table.run_id = compaction->run_id;
+            table.run_id = compaction->plan.output_run_id;
             enum varve_status status = manifest_edit_add_table(&compaction->edit, &table);
             if (status != VARVE_OK)
                 return status;
@@ -185,8 +185,6 @@ static enum varve_status compaction_carry_out(struct compaction *compaction)
     uint64_t began_us = env_mono_us(db->env);
     bool written = false;
 
-    compaction->run_id = compaction->plan.output_run_id != 0 ? compaction->plan.output_run_id
-                                                             : manifest_new_run_id(&db->manifest);
     enum varve_status status = db_manifest_repair(db);
     if (status != VARVE_OK)
         return status;
@@ -237,51 +235,118 @@ void compaction_policy_fill(struct varve_db *db, enum compaction_mode mode,
     };
 }
 
-/* The next merge out of the same level begins behind this one. Only the merging job reads it. */
-static enum varve_status cursor_advance(struct varve_db *db, const struct compaction_plan *plan)
+void compaction_board_init(struct compaction_board *board)
+{
+    *board = (struct compaction_board){0};
+    mutex_init(&board->lock);
+}
+
+void compaction_board_deinit(struct compaction_board *board)
+{
+    for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
+        buf_deinit(&board->cursors[l]);
+    mutex_deinit(&board->lock);
+}
+
+/* The version is taken under the lock: it has all that merges brought which are no longer on the
+ * board. */
+static enum varve_status compaction_plan_locked(struct compaction *compaction,
+                                                const struct compaction_task *task,
+                                                struct view **ret_view)
+{
+    struct varve_db *db = compaction->db;
+    struct compaction_board *board = &db->merges;
+    struct compaction_policy policy;
+    uint64_t sequence = 0;
+
+    assert(mutex_is_held(&board->lock));
+    *ret_view = view_slot_acquire(&db->view, &db->visible, &sequence);
+    compaction->version = (*ret_view)->version;
+    version_ref(compaction->version);
+    compaction->keep = snapshots_keep(&db->snapshots, &db->visible, db_store_time_ms(db));
+    compaction_policy_fill(db, task->mode, &policy);
+    policy.start = task->start;
+    policy.end = task->end;
+    policy.keep = compaction->keep;
+    policy.running = board->running;
+    policy.running_count = board->running_count;
+    for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
+        policy.cursors[l] = buf_slice(&board->cursors[l]);
+    enum varve_status status =
+        compaction_plan_make(compaction->version, &policy, &compaction->plan);
+    if (status != VARVE_OK || compaction->plan.source_count == 0)
+        return status;
+    if (compaction->plan.output_run_id == 0)
+        compaction->plan.output_run_id = manifest_new_run_id(&db->manifest);
+    assert(board->running_count < VARVE_COMPACTION_WORKERS_MAX);
+    board->running[board->running_count++] = &compaction->plan;
+    return VARVE_OK;
+}
+
+static void compaction_free(struct compaction *compaction)
+{
+    manifest_edit_deinit(&compaction->edit);
+    compaction_plan_deinit(&compaction->plan);
+    version_unref(compaction->version);
+    free(compaction);
+}
+
+enum varve_status compaction_begin(struct varve_db *db, const struct compaction_task *task,
+                                   struct compaction **ret_compaction, bool *ret_alone)
+{
+    enum varve_status status = VARVE_OK;
+    struct view *view = NULL;
+    struct compaction *compaction = calloc(1, sizeof *compaction);
+    if (compaction == NULL)
+        return status_raise(VARVE_NO_MEMORY);
+    compaction->db = db;
+    mutex_lock(&db->merges.lock);
+    *ret_alone = db->merges.running_count == 0;
+    if (db_state(db) != VARVE_STATE_READ_ONLY)
+        status = compaction_plan_locked(compaction, task, &view);
+    mutex_unlock(&db->merges.lock);
+    view_unref(view); /* the version alone: the view would keep its memtables in memory */
+    if (status != VARVE_OK)
+        compaction_report(db, status);
+    bool planned = status == VARVE_OK && compaction->plan.source_count > 0;
+    if (!planned)
+        compaction_free(compaction);
+    *ret_compaction = planned ? compaction : NULL;
+    return status;
+}
+
+/* The next merge out of the same level begins behind this one. */
+static enum varve_status cursor_advance_locked(struct varve_db *db,
+                                               const struct compaction_plan *plan)
 {
     const struct compaction_source *source = &plan->sources[0];
     if (db->options.compaction != VARVE_COMPACTION_LEVELED || source->level == 0)
         return VARVE_OK;
     return buf_assign(
-        &db->compaction_cursors[source->level],
+        &db->merges.cursors[source->level],
         entry_user_key(table_largest(source->run.tables[source->run.table_count - 1])));
 }
 
-enum varve_status compaction_once(struct varve_db *db, const struct compaction_task *task,
-                                  bool *ret_merged)
+static void board_remove_locked(struct compaction_board *board, const struct compaction_plan *plan)
 {
-    uint64_t sequence = 0;
-    bool merged = false;
-    struct compaction_policy policy;
-    /* The version alone: the view would keep its memtables in memory while this merges. */
-    struct view *view = view_slot_acquire(&db->view, &db->visible, &sequence);
-    struct version *version = view->version;
-    version_ref(version);
-    view_unref(view);
-    struct compaction compaction = {.db = db, .version = version};
+    size_t i = 0;
+    while (board->running[i] != plan)
+        i++;
+    board->running[i] = board->running[--board->running_count];
+}
 
-    compaction.keep = snapshots_keep(&db->snapshots, &db->visible, db_store_time_ms(db));
-    compaction_policy_fill(db, task->mode, &policy);
-    policy.start = task->start;
-    policy.end = task->end;
-    policy.keep = compaction.keep;
-    for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
-        policy.cursors[l] = buf_slice(&db->compaction_cursors[l]);
-    enum varve_status status = VARVE_OK;
-    if (db_state(db) != VARVE_STATE_READ_ONLY)
-        status = compaction_plan_make(version, &policy, &compaction.plan);
-    if (status == VARVE_OK && compaction.plan.source_count > 0) {
-        status = compaction_carry_out(&compaction);
-        merged = status == VARVE_OK;
-        if (merged)
-            status = cursor_advance(db, &compaction.plan);
-    }
+enum varve_status compaction_finish(struct compaction *compaction)
+{
+    struct varve_db *db = compaction->db;
+    enum varve_status status = compaction_carry_out(compaction);
+
+    mutex_lock(&db->merges.lock);
+    if (status == VARVE_OK)
+        status = cursor_advance_locked(db, &compaction->plan);
+    board_remove_locked(&db->merges, &compaction->plan);
+    mutex_unlock(&db->merges.lock);
     if (status != VARVE_OK)
         compaction_report(db, status);
-    manifest_edit_deinit(&compaction.edit);
-    compaction_plan_deinit(&compaction.plan);
-    version_unref(version);
-    *ret_merged = merged;
+    compaction_free(compaction);
     return status;
 }

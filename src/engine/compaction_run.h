@@ -1,17 +1,28 @@
 /*
- * engine/compaction_run.h: carries out one planned merge.
+ * engine/compaction_run.h: plans a merge and carries it out, several at the same time.
  */
 #ifndef ENGINE_COMPACTION_RUN_H
 #define ENGINE_COMPACTION_RUN_H
 
 #include <stdbool.h>
 
-#include "base/status.h"
+#include "base/buf.h"
 #include "engine/compaction_plan.h"
+#include "os/sync.h"
 
 struct varve_db;
 
-/* What the options ask of planning, without the cursors, which only the merging job may read. */
+/* What merges run now. Its lock is held while one is planned. */
+struct compaction_board {
+    struct mutex lock;
+    size_t running_count;
+    const struct compaction_plan *running[VARVE_COMPACTION_WORKERS_MAX];
+    struct buf cursors[VARVE_LEVELS_MAX]; /* where the last merge out of each level ended */
+};
+void compaction_board_init(struct compaction_board *board);
+void compaction_board_deinit(struct compaction_board *board);
+
+/* What the options ask of planning, without what the board knows. */
 void compaction_policy_fill(struct varve_db *db, enum compaction_mode mode,
                             struct compaction_policy *policy);
 
@@ -21,10 +32,17 @@ struct compaction_task {
     struct varve_slice start, end;
 };
 
-/* Plans on the version in force and merges, if there is anything to merge. On failure the inputs
- * stay as they are. VARVE_CLOSED: given up, the store closes. VARVE_CORRUPT: an input is damaged.
- * On VARVE_IO the store is read-only. */
-MUST_CHECK enum varve_status compaction_once(struct varve_db *db,
-                                             const struct compaction_task *task, bool *ret_merged);
+/* Plans a merge on the version in force that may run beside those that run, and enters it on the
+ * board: *ret_compaction is NULL when there is none, and *ret_alone says whether nothing else ran
+ * then. The caller ends it with compaction_finish. VARVE_NO_MEMORY. */
+struct compaction;
+MUST_CHECK enum varve_status compaction_begin(struct varve_db *db,
+                                              const struct compaction_task *task,
+                                              struct compaction **ret_compaction, bool *ret_alone);
+
+/* Carries it out, takes it from the board and frees it. On failure the inputs stay as they are.
+ * VARVE_CLOSED: given up, the store closes. VARVE_CORRUPT: an input is damaged. On VARVE_IO the
+ * store is read-only. */
+MUST_CHECK enum varve_status compaction_finish(struct compaction *compaction);
 
 #endif

@@ -12,7 +12,7 @@
 struct piece_choice {
     const struct version *version;
     const struct compaction_policy *policy;
-    size_t tier;
+    size_t tier, output;
     const struct key_range *under; /* NULL, or a piece that waits for what is older than it */
     size_t depth_least;
     bool found;
@@ -38,12 +38,27 @@ static bool piece_is_wanted(const struct piece_choice *choice, const struct piec
     return false;
 }
 
+/* Pieces that a running merge has keys of are taken only if it stays above them or below. */
+static bool piece_is_free(const struct piece_choice *choice, const struct piece *piece)
+{
+    for (size_t i = 0; i < choice->policy->running_count; i++) {
+        const struct compaction_plan *running = choice->policy->running[i];
+        bool above =
+            running->output_level <= choice->tier && running->output_level < choice->output;
+        bool below =
+            choice->output <= running->sources[0].level && choice->output < running->output_level;
+        if (!above && !below && !key_ranges_are_apart(&running->range, &piece->range))
+            return false;
+    }
+    return true;
+}
+
 static void piece_choose(void *context, const struct piece *piece)
 {
     struct piece_choice *choice = context;
     double score = (double)piece->upper_bytes / (double)(piece->lower_bytes + 1);
     if (piece->upper_depth < choice->depth_least || (choice->found && score <= choice->score) ||
-        !piece_is_wanted(choice, piece))
+        !piece_is_wanted(choice, piece) || !piece_is_free(choice, piece))
         return;
     choice->found = true;
     choice->piece = *piece;
@@ -79,24 +94,26 @@ static enum varve_status plan_level0(const struct version *version,
     if (status != VARVE_OK)
         return status;
     bool tiers_empty = deeper_tier(version, &range, 0, last) == 0;
-    uint64_t join_last = level_run_to_join(version, last, &range);
+    uint64_t join_last = level_run_to_join(version, policy, last, &range);
     plan->reason = COMPACTION_LEVEL0;
     plan->output_bytes = policy->table_bytes;
     if (last == 1 || (tiers_empty && (version->levels[last].run_count == 0 || join_last != 0))) {
         plan->output_level = (uint32_t)last;
-        plan->output_run_id =
-            version->levels[last].run_count > 0 ? version->levels[last].runs[0].id : 0;
+        plan->output_run_id = level_newest_run(version, policy, last);
         key_range_widen(&range, version, last);
         status = plan_add_level(plan, version, last, &range);
         plan->move = join_last != 0 || version->levels[last].run_count == 0;
         plan->move = plan->move && plan_is_disjoint(plan);
+        (void)plan_settle(policy, plan);
         return status;
     }
     plan->output_level = 1;
-    plan->output_run_id = level_run_to_join(version, 1, &range);
+    plan->output_run_id = level_run_to_join(version, policy, 1, &range);
     plan->output_bytes = policy->table_bytes * 4; /* cuts come first */
     plan->cut_bytes = policy->table_bytes / 8;
-    return plan_cut_at_level(plan, version, last);
+    status = plan_cut_at_level(plan, version, last);
+    (void)plan_settle(policy, plan);
+    return status;
 }
 
 /* A piece of `tier` goes into the last level with what it overlaps there. Where a part of the store
@@ -106,8 +123,11 @@ static enum varve_status plan_into_last(const struct version *version,
                                         size_t last, size_t depth_least,
                                         struct compaction_plan *plan)
 {
-    struct piece_choice choice = {
-        .version = version, .policy = policy, .tier = tier, .depth_least = depth_least};
+    struct piece_choice choice = {.version = version,
+                                  .policy = policy,
+                                  .tier = tier,
+                                  .output = last,
+                                  .depth_least = depth_least};
     struct key_range under = {0};
     for (size_t deeper = tier; deeper != 0;) {
         enum varve_status status = pieces_walk(version, deeper, last, piece_choose, &choice);
@@ -117,8 +137,11 @@ static enum varve_status plan_into_last(const struct version *version,
         tier = deeper;
         deeper = deeper_tier(version, &under, tier, last);
         if (deeper != 0)
-            choice = (struct piece_choice){
-                .version = version, .policy = policy, .tier = deeper, .under = &under};
+            choice = (struct piece_choice){.version = version,
+                                           .policy = policy,
+                                           .tier = deeper,
+                                           .output = last,
+                                           .under = &under};
     }
     enum varve_status status = plan_add_level(plan, version, tier, &under);
     if (status == VARVE_OK)
@@ -130,9 +153,9 @@ static enum varve_status plan_into_last(const struct version *version,
     uint64_t tables = (bytes + policy->table_bytes - 1) / policy->table_bytes;
     plan->output_level = (uint32_t)last;
     plan->output_bytes = bytes / (tables > 0 ? tables : 1) + 1;
-    plan->output_run_id =
-        version->levels[last].run_count > 0 ? version->levels[last].runs[0].id : 0;
+    plan->output_run_id = level_newest_run(version, policy, last);
     plan->move = choice.piece.lower_bytes == 0 && plan_is_disjoint(plan);
+    (void)plan_settle(policy, plan);
     return VARVE_OK;
 }
 
@@ -141,8 +164,11 @@ static enum varve_status plan_down(const struct version *version,
                                    const struct compaction_policy *policy, size_t tier, size_t last,
                                    size_t depth_least, struct compaction_plan *plan)
 {
-    struct piece_choice choice = {
-        .version = version, .policy = policy, .tier = tier, .depth_least = depth_least};
+    struct piece_choice choice = {.version = version,
+                                  .policy = policy,
+                                  .tier = tier,
+                                  .output = tier + 1,
+                                  .depth_least = depth_least};
     enum varve_status status = pieces_walk(version, tier, VARVE_LEVELS_MAX, piece_choose, &choice);
     if (status != VARVE_OK || !choice.found)
         return status;
@@ -150,10 +176,12 @@ static enum varve_status plan_down(const struct version *version,
     if (status != VARVE_OK)
         return status;
     plan->output_level = (uint32_t)tier + 1;
-    plan->output_run_id = level_run_to_join(version, tier + 1, &choice.piece.range);
+    plan->output_run_id = level_run_to_join(version, policy, tier + 1, &choice.piece.range);
     plan->output_bytes = policy->table_bytes * 4;
     plan->cut_bytes = policy->table_bytes / 8;
-    return plan_cut_at_level(plan, version, last);
+    status = plan_cut_at_level(plan, version, last);
+    (void)plan_settle(policy, plan);
+    return status;
 }
 
 static enum varve_status plan_fold(const struct version *version,
@@ -179,10 +207,13 @@ static enum varve_status plan_asked(const struct version *version,
                                     const struct compaction_policy *policy, size_t last,
                                     struct compaction_plan *plan)
 {
+    enum varve_status status = VARVE_OK;
     if (level_has_wanted(version, policy, 0))
-        return plan_level0(version, policy, last, plan);
+        status = plan_level0(version, policy, last, plan);
     size_t tier = deepest_wanted(version, policy, 1, last - 1);
-    return tier != 0 ? plan_into_last(version, policy, tier, last, 1, plan) : VARVE_OK;
+    if (status == VARVE_OK && plan->source_count == 0 && tier != 0)
+        status = plan_into_last(version, policy, tier, last, 1, plan);
+    return status;
 }
 
 enum varve_status compaction_plan_tiered(const struct version *version,
@@ -204,11 +235,17 @@ enum varve_status compaction_plan_tiered(const struct version *version,
     bool over = deepest > 0 && tiers_bytes >= share;
 
     /* Writes wait for level 0, so it goes first, unless the tiers are far over their share. */
-    if (runs >= trigger && (!over || tiers_bytes < share + share / 2 || runs >= 2 * trigger))
-        return plan_level0(version, policy, last, plan);
-    if (over) {
+    bool level0_first = !over || tiers_bytes < share + share / 2 || runs >= 2 * trigger;
+    enum varve_status status = VARVE_OK;
+    if (runs >= trigger && level0_first)
+        status = plan_level0(version, policy, last, plan);
+    if (status == VARVE_OK && plan->source_count == 0 && over) {
+        status = plan_into_last(version, policy, deepest, last, 1, plan);
         plan->reason = COMPACTION_SHARE;
-        return plan_into_last(version, policy, deepest, last, 1, plan);
     }
-    return plan_fold(version, policy, last, plan);
+    if (status == VARVE_OK && plan->source_count == 0 && runs >= trigger && !level0_first)
+        status = plan_level0(version, policy, last, plan);
+    if (status == VARVE_OK && plan->source_count == 0 && !over)
+        status = plan_fold(version, policy, last, plan);
+    return status;
 }

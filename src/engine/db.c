@@ -280,8 +280,8 @@ static enum varve_status parts_new(struct varve_db *db)
 
     enum varve_status status = manifest_state_init(&db->manifest.mu.state);
     if (status == VARVE_OK)
-        status =
-            thread_pool_new(db->stepped ? 0 : options->background_threads, "varve-work", &db->pool);
+        status = thread_pool_new(db->stepped ? 0 : options->compaction_workers + 1, "varve-work",
+                                 &db->pool);
     if (status == VARVE_OK)
         status = memtable_pool_new(chunk, options->memtable_bytes, &db->memory, &db->memtables);
     if (status == VARVE_OK)
@@ -324,6 +324,7 @@ static struct varve_db *db_new(const struct varve_options *options, struct env *
     wal_set_init(&db->wal);
     stall_init(&db->stall);
     commit_init(&db->commit);
+    compaction_board_init(&db->merges);
     memory_budget_init(&db->memory, memory_limit(options));
     memory_budget_attach(&db->memory, MEMORY_QUEUE, &db->commit.queue.held_bytes);
     db->write_queue_bytes = queue_limit(options);
@@ -338,8 +339,7 @@ static void db_free(struct varve_db *db)
     view_slot_deinit(&db->view);
     manifest_deinit(&db->manifest);
     buf_deinit(&db->unsettled_tables);
-    for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
-        buf_deinit(&db->compaction_cursors[l]);
+    compaction_board_deinit(&db->merges);
     table_cache_free(db->tables);
     block_cache_free(db->blocks);
     memtable_pool_free(db->memtables);

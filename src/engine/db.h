@@ -13,7 +13,7 @@
 #include "engine/background.h"
 #include "engine/block_cache.h"
 #include "engine/commit.h"
-#include "engine/compaction_plan.h"
+#include "engine/compaction_run.h"
 #include "engine/manifest.h"
 #include "engine/memory_budget.h"
 #include "engine/memtable.h"
@@ -92,8 +92,8 @@ struct varve_db {
     _Atomic bool fold_pays;         /* there is something to do once the store is idle */
     _Atomic uint64_t last_commit_us; /* monotonic */
 
-    struct buf compaction_cursors[VARVE_LEVELS_MAX]; /* the merging job's alone */
-    struct buf unsettled_tables;                     /* file ids (fixed64); under manifest.lock */
+    struct compaction_board merges;
+    struct buf unsettled_tables; /* file ids (fixed64); under manifest.lock */
 
     struct db_counters counters;
     struct histogram latencies[VARVE_LATENCY_COUNT];

@@ -29,7 +29,7 @@
     X(level0_stop, 24, 3, 1024)                                                                    \
     X(max_levels, VARVE_LEVELS_MAX, 2, VARVE_LEVELS_MAX)                                           \
     X(level_multiplier, 10, 2, 100)                                                                \
-    X(background_threads, 2, 2, 64)
+    X(compaction_workers, 1, 1, VARVE_COMPACTION_WORKERS_MAX)
 
 void varve_options_init(struct varve_options *options)
 {

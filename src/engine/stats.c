@@ -240,7 +240,7 @@ void varve_stats_read(struct varve_db *db, struct varve_stats *ret_stats)
     memcpy(stats.state_reason, db->state_mu.reason, sizeof stats.state_reason);
     mutex_unlock(&db->state_mu.lock);
     mutex_lock(&db->background.mu.lock);
-    stats.compactions_running = db->background.mu.compaction_running;
+    stats.compactions_running = db->background.mu.compactions_running;
     mutex_unlock(&db->background.mu.lock);
     stats.recovery_us = db->recovery.us;
     stats.recovery_replay_us = db->recovery.replay_us;

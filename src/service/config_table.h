@@ -120,8 +120,8 @@ enum config_kind {
     X(COUNT, max_levels, engine.max_levels, "7", 2, VARVE_LEVELS_MAX, NULL, "levels of tables")    \
     X(COUNT, level_multiplier, engine.level_multiplier, "10", 2, 100, NULL,                        \
       "how many times larger each level is than the one above")                                    \
-    X(COUNT, background_threads, engine.background_threads, "2", 2, 64, NULL,                      \
-      "threads that flush and merge; one is always free to flush")
+    X(COUNT, compaction_workers, engine.compaction_workers, "1", 1, VARVE_COMPACTION_WORKERS_MAX,  \
+      NULL, "merges at the same time; flushes have a thread of their own")
 
 enum config_place {
 #define CONFIG_PLACE(kind, name, member, standard, least, most, choices, help) CONFIG_AT_##name,

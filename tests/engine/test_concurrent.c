@@ -382,7 +382,7 @@ static void storm_run(uint64_t writes, enum varve_compaction style)
     options.compaction = style;
     options.memtables_max = 2;
     options.group_bytes = 4 << 10;
-    options.background_threads = 3;
+    options.compaction_workers = 3;
     storm->writes = writes;
     atomic_store(&storm->writers_left, WRITERS);
     ck_assert_int_eq(db_open(RIG_STORE, &options, crash_env_env(crash), false, &storm->db, NULL),

@@ -182,6 +182,47 @@ static void *compact_and_wait(void *context)
     return ret_status;
 }
 
+static void run_merges(struct varve_db *db)
+{
+    for (char letter = 'a'; letter < 'z'; letter++) {
+        char from[2] = {letter, 0}, to[2] = {(char)(letter + 1), 0};
+        ck_assert_int_eq(
+            varve_compact_range(db, varve_slice_str(from), varve_slice_str(to), letter % 4 == 0),
+            VARVE_OK);
+    }
+    ck_assert_int_eq(varve_compact(db, true), VARVE_OK);
+}
+
+/* Merges of parts and of all, by three workers, while the store is written to. */
+START_TEST(many_by_several_workers)
+{
+    struct crash_env *crash = crash_env_new(1);
+    struct varve_options options;
+    struct varve_db *db = NULL;
+    struct model model = {0};
+    options_make(&options, _i == 0 ? VARVE_COMPACTION_TIERED : VARVE_COMPACTION_LEVELED);
+    options.level0_trigger = 3;
+    options.compaction_workers = 3;
+    must_ok(db_open(RIG_STORE, &options, crash_env_env(crash), false, &db, NULL));
+    for (unsigned round = 0; round < 4; round++) {
+        letters_put(db, 'a', 'z', round);
+        run_merges(db);
+        letters_put(db, (char)('a' + 3 * round), (char)('g' + 3 * round), 10 + round);
+    }
+    ck_assert_int_eq(rig_try_read(db, NULL, &model), VARVE_OK);
+    ck_assert_int_eq(varve_compact(db, true), VARVE_OK);
+    ck_assert_uint_eq(stats_of(db).levels[0].runs, 0);
+    ck_assert_uint_eq(stats_of(db).compactions_running, 0);
+    ck_assert_int_eq(varve_close(db), VARVE_OK);
+    db = rig_open(crash_env_env(crash), &options);
+    rig_expect_model(db, NULL, &model, true);
+    ck_assert_int_eq(varve_close(db), VARVE_OK);
+    ck_assert_uint_eq(crash_env_handles(crash), 0);
+    model_deinit(&model);
+    crash_env_free(crash);
+}
+END_TEST
+
 /* Two callers wait for the merge of a store that holds `ret_model`. */
 static void merge_begin(struct closing_store *store, struct crash_env *crash,
                         struct model *ret_model, pthread_t threads[2])
@@ -272,6 +313,7 @@ int main(void)
     tcase_add_loop_test(tests, a_part_is_merged_and_the_rest_stays, 0, 2);
     tcase_add_test(tests, what_is_no_range_is_refused);
     tcase_add_test(tests, only_so_many_wait);
+    tcase_add_loop_test(tests, many_by_several_workers, 0, 2);
     tcase_add_test(tests, closing_gives_them_up);
     tcase_add_test(tests, interrupting_ends_the_waits);
     suite_add_tcase(suite, tests);

@@ -360,7 +360,8 @@ static uint64_t world_shape(const struct world *world, struct buf *shape)
     shape_number(shape, world->held_count);
     for (size_t i = 0; i < world->held_count; i++)
         shape_number(shape, world->now.time_ms - world->held[i].time_ms);
-    shape_number(shape, db->background.mu.flush.queued * 2u + db->background.mu.compaction.queued);
+    bool looks = db->background.mu.compactions[0].state != COMPACTION_SLOT_IDLE;
+    shape_number(shape, db->background.mu.flush.queued * 2u + looks);
     shape_number(shape, view->waiting_count);
     for (size_t i = 0; i <= view->waiting_count; i++) {
         must_ok(memtable_iterator_new(i == 0 ? view->active : view->waiting[i - 1], &it));

@@ -4,10 +4,8 @@
  * A script is a version and a policy as text, and the plan that must come of them, as text
  * (plan_text.h).
  *
- * The pretended store holds entries that are no more than a sequence and a kind. Random runs, in
- * any shape that stores of any options can leave, are merged as the planner says until it says
- * nothing more; each plan must keep the order of age of every key and the ranges of the output's
- * run apart, and no read may change but for what is deleted or expired.
+ * Stores of pretence (plan_sim.h) are merged to rest, and by several merges at a time that end in
+ * any order.
  */
 #include <check.h>
 #include <inttypes.h>
@@ -15,10 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/compaction_parts.h"
 #include "must.h"
+#include "plan_sim.h"
 #include "plan_text.h"
-#include "prng.h"
 #include "run_suite.h"
 #include "store_rig.h"
 
@@ -44,342 +41,12 @@ static void script_check(const struct script *script)
     free(words);
 }
 
-/* The store of pretence. */
-#define SIM_KEYS 32u
-#define SIM_ENTRY_BYTES 10u
-#define SIM_PLANS_MAX 2000u /* far more than any version here can need */
-
-struct sim_entry {
-    uint64_t sequence; /* 0: there is none */
-    enum entry_kind kind;
-    uint64_t expires_s;
-};
-struct sim_table {
-    struct sim_entry entries[SIM_KEYS];
-};
-struct sim {
-    uint64_t seed;
-    struct prng prng;
-    struct version *version;
-    struct compaction_policy policy;
-    char cursors[VARVE_LEVELS_MAX];
-    struct sim_table *tables; /* by file id */
-    uint64_t file_id, run_id, sequence;
-    struct sim_entry newest[SIM_KEYS];
-    uint64_t plans, moves;
-};
-
-#define SIM_EXPECT(sim, plan, condition) sim_expect(sim, plan, condition, #condition, __LINE__)
-
-static void sim_expect(const struct sim *sim, const struct compaction_plan *plan, bool condition,
-                       const char *what, int line)
-{
-    struct buf text = {0};
-    if (condition)
-        return;
-    if (plan != NULL)
-        plan_text_print(plan, &text);
-    ck_abort_msg("VARVE_SEED=%" PRIu64 ", line %d: %s; %s", sim->seed, line, what,
-                 text.data != NULL ? (const char *)text.data : "");
-}
-
-/* The user keys' bytes. */
-static const char sim_keys[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`";
-
-static struct varve_slice sim_key(unsigned number)
-{
-    return varve_slice(&sim_keys[number], 1);
-}
-
-static bool sim_is_gone(const struct sim *sim, const struct sim_entry *entry)
-{
-    return entry->sequence == 0 || entry->kind == ENTRY_DELETE ||
-           (entry->kind == ENTRY_PUT_EXPIRING &&
-            entry->expires_s <= sim->policy.keep.time_ms / 1000);
-}
-
-static void meta_count(struct manifest_table *meta, const struct sim_entry *entry)
-{
-    meta->entry_count++;
-    meta->file_bytes += SIM_ENTRY_BYTES;
-    meta->tombstone_count += entry->kind == ENTRY_DELETE;
-    if (meta->sequence_max < entry->sequence)
-        meta->sequence_max = entry->sequence;
-    if (entry->kind != ENTRY_PUT_EXPIRING)
-        return;
-    if (meta->expiring_count == 0 || entry->expires_s < meta->expiry_min_s)
-        meta->expiry_min_s = entry->expires_s;
-    if (entry->expires_s > meta->expiry_max_s)
-        meta->expiry_max_s = entry->expires_s;
-    meta->expiring_count++;
-}
-
-/* Adds entries `first` to `last` as a table, unless there are none. */
-static void sim_add_table(struct sim *sim, struct manifest_edit *edit, uint32_t level,
-                          uint64_t run_id, const struct sim_entry *entries, unsigned first,
-                          unsigned last)
-{
-    struct manifest_table meta = {.level = level, .run_id = run_id, .sequence_min = 1};
-    meta.compression = level + 1 >= sim->policy.max_levels ? sim->policy.compression_bottom
-                                                           : sim->policy.compression;
-    struct sim_table table = {0};
-    for (unsigned k = first; k <= last && k < SIM_KEYS; k++) {
-        if (entries[k].sequence == 0)
-            continue;
-        table.entries[k] = entries[k];
-        meta_count(&meta, &entries[k]);
-        if (meta.smallest.size == 0)
-            plan_text_key(&meta.smallest, sim_keys[k]);
-        buf_clear(&meta.largest);
-        plan_text_key(&meta.largest, sim_keys[k]);
-    }
-    if (meta.entry_count > 0) {
-        meta.file_id = ++sim->file_id;
-        sim->tables = must_realloc(sim->tables, sim->file_id + 1, sizeof *sim->tables);
-        sim->tables[sim->file_id] = table;
-        must_ok(manifest_edit_add_table(edit, &meta));
-    }
-    manifest_table_deinit(&meta);
-}
-
-static void sim_apply(struct sim *sim, const struct manifest_edit *edit,
-                      const struct compaction_plan *plan)
-{
-    struct version *version = NULL;
-    SIM_EXPECT(sim, plan, version_apply(sim->version, edit, NULL, &version, NULL) == VARVE_OK);
-    version_unref(sim->version);
-    sim->version = version;
-}
-
-/* What one flush might bring, into any level. */
-static void sim_add_run(struct sim *sim, uint32_t level)
-{
-    struct sim_entry entries[SIM_KEYS] = {{0}};
-    struct manifest_edit edit = {0};
-    unsigned percent = (unsigned)prng_between(&sim->prng, 3, 60);
-    unsigned from = (unsigned)prng_below(&sim->prng, SIM_KEYS), first = 0;
-    uint64_t now_s = sim->policy.keep.time_ms / 1000;
-
-    sim->run_id++;
-    for (unsigned k = prng_chance(&sim->prng, 50) ? 0 : from; k < SIM_KEYS; k++) {
-        if (!prng_chance(&sim->prng, percent))
-            continue;
-        entries[k] = (struct sim_entry){.sequence = ++sim->sequence, .kind = ENTRY_PUT};
-        if (prng_chance(&sim->prng, 25))
-            entries[k].kind = ENTRY_DELETE;
-        else if (prng_chance(&sim->prng, 25))
-            entries[k].kind = ENTRY_PUT_EXPIRING;
-        if (entries[k].kind == ENTRY_PUT_EXPIRING)
-            entries[k].expires_s = now_s + prng_below(&sim->prng, 30);
-        sim->newest[k] = entries[k];
-    }
-    for (unsigned k = 0; k < SIM_KEYS; k++)
-        if (k + 1 == SIM_KEYS || (level > 0 && prng_chance(&sim->prng, 15))) {
-            sim_add_table(sim, &edit, level, sim->run_id, entries, first, k);
-            first = k + 1;
-        }
-    sim_apply(sim, &edit, NULL);
-    manifest_edit_deinit(&edit);
-}
-
-static bool plan_holds(const struct compaction_plan *plan, const struct table *table)
-{
-    for (size_t s = 0; s < plan->source_count; s++)
-        for (size_t t = 0; t < plan->sources[s].run.table_count; t++)
-            if (plan->sources[s].run.tables[t] == table)
-                return true;
-    return false;
-}
-
-/* For one key, from new to old: first what stays above the output, then what is merged, then what
- * stays below it. */
-static void check_age(const struct sim *sim, const struct compaction_plan *plan,
-                      struct varve_slice key)
-{
-    bool merged = false, stayed_below = false;
-    for (uint32_t l = 0; l < VARVE_LEVELS_MAX; l++)
-        for (size_t r = 0; r < sim->version->levels[l].run_count; r++) {
-            const struct run *run = &sim->version->levels[l].runs[r];
-            const struct table *table = run_find(run, key);
-            if (table == NULL)
-                continue;
-            bool above =
-                l < plan->output_level || (l == plan->output_level && plan->output_run_id != 0 &&
-                                           run->id > plan->output_run_id);
-            if (plan_holds(plan, table)) {
-                SIM_EXPECT(sim, plan, !stayed_below);
-                merged = true;
-            } else if (merged) {
-                SIM_EXPECT(sim, plan, !above);
-                stayed_below = true;
-            } else {
-                stayed_below = stayed_below || !above;
-            }
-        }
-}
-
-/* Tables that stay in the run that the outputs join have none of the keys between the first and the
- * last of the outputs. */
-static void check_output_run(const struct sim *sim, const struct compaction_plan *plan)
-{
-    struct key_range range = plan_range(plan);
-    const struct level *level = &sim->version->levels[plan->output_level];
-    bool found = plan->output_run_id == 0;
-    for (size_t r = 0; r < level->run_count; r++) {
-        if (level->runs[r].id != plan->output_run_id)
-            continue;
-        found = true;
-        for (size_t t = 0; !plan->move && t < level->runs[r].table_count; t++)
-            SIM_EXPECT(sim, plan,
-                       plan_holds(plan, level->runs[r].tables[t]) ||
-                           !key_range_overlaps(&range, level->runs[r].tables[t]));
-    }
-    SIM_EXPECT(sim, plan, found);
-}
-
-static void plan_check(const struct sim *sim, const struct compaction_plan *plan)
-{
-    for (unsigned k = 0; k < SIM_KEYS; k++)
-        check_age(sim, plan, sim_key(k));
-    check_output_run(sim, plan);
-    for (size_t s = 0; plan->move && s < plan->source_count; s++)
-        SIM_EXPECT(sim, plan, plan->sources[s].level < plan->output_level);
-    for (size_t c = 1; c < plan->cut_count; c++)
-        SIM_EXPECT(sim, plan, varve_slice_compare(plan->cuts[c - 1], plan->cuts[c]) < 0);
-}
-
-/* The merged entry of a key: the newest one, unless nobody needs it. */
-static struct sim_entry sim_merge_key(const struct sim *sim, const struct compaction_plan *plan,
-                                      unsigned k)
-{
-    struct sim_entry entry = {0};
-    for (size_t s = 0; s < plan->source_count; s++)
-        for (size_t t = 0; t < plan->sources[s].run.table_count; t++) {
-            uint64_t file_id = plan->sources[s].run.tables[t]->meta.file_id;
-            const struct sim_entry *other = &sim->tables[file_id].entries[k];
-            SIM_EXPECT(sim, plan, entry.sequence == 0 || other->sequence < entry.sequence);
-            if (entry.sequence == 0)
-                entry = *other;
-        }
-    if (entry.sequence == 0 || !sim_is_gone(sim, &entry))
-        return entry;
-    entry.kind = ENTRY_DELETE;
-    if (entry.sequence <= sim->policy.keep.sequence &&
-        !compaction_older_may_hold(sim->version, plan, sim_key(k)))
-        entry = (struct sim_entry){0};
-    return entry;
-}
-
-static void sim_merge(struct sim *sim, const struct compaction_plan *plan,
-                      struct manifest_edit *edit, uint64_t run_id)
-{
-    struct sim_entry entries[SIM_KEYS];
-    unsigned first = 0;
-    size_t cut = 0;
-    uint64_t bytes = 0;
-    for (unsigned k = 0; k < SIM_KEYS; k++) {
-        bool passed_cut = false;
-        entries[k] = sim_merge_key(sim, plan, k);
-        for (; cut < plan->cut_count && varve_slice_compare(sim_key(k), plan->cuts[cut]) > 0; cut++)
-            passed_cut = true;
-        if (bytes >= plan->output_bytes || (passed_cut && bytes >= plan->cut_bytes)) {
-            if (k > 0)
-                sim_add_table(sim, edit, plan->output_level, run_id, entries, first, k - 1);
-            first = k;
-            bytes = 0;
-        }
-        bytes += entries[k].sequence != 0 ? SIM_ENTRY_BYTES : 0;
-    }
-    sim_add_table(sim, edit, plan->output_level, run_id, entries, first, SIM_KEYS - 1);
-}
-
-static void sim_carry_out(struct sim *sim, const struct compaction_plan *plan)
-{
-    struct manifest_edit edit = {0};
-    uint64_t run_id = plan->output_run_id != 0 ? plan->output_run_id : ++sim->run_id;
-    for (size_t s = 0; s < plan->source_count; s++)
-        for (size_t t = 0; t < plan->sources[s].run.table_count; t++) {
-            const struct table *table = plan->sources[s].run.tables[t];
-            must_ok(manifest_edit_remove_table(&edit, plan->sources[s].level, table->meta.file_id));
-            if (!plan->move)
-                continue;
-            struct manifest_table meta = table->meta; /* lent: the edit copies */
-            meta.level = plan->output_level;
-            meta.run_id = run_id;
-            must_ok(manifest_edit_add_table(&edit, &meta));
-        }
-    if (!plan->move)
-        sim_merge(sim, plan, &edit, run_id);
-    const struct compaction_source *source = &plan->sources[0];
-    uint32_t level = source->level;
-    char cursor = (char)table_largest(source->run.tables[source->run.table_count - 1]).data[0];
-    sim_apply(sim, &edit, plan);
-    manifest_edit_deinit(&edit);
-    sim->cursors[level] = cursor;
-    if (level > 0)
-        sim->policy.cursors[level] = varve_slice(&sim->cursors[level], 1);
-    sim->moves += plan->move;
-    sim->plans++;
-}
-
-/* Every key reads as it must. */
-static void sim_check_reads(const struct sim *sim)
-{
-    for (unsigned k = 0; k < SIM_KEYS; k++) {
-        struct sim_entry found = {0};
-        for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
-            for (size_t r = 0; r < sim->version->levels[l].run_count; r++) {
-                const struct table *table = run_find(&sim->version->levels[l].runs[r], sim_key(k));
-                if (table != NULL && found.sequence == 0)
-                    found = sim->tables[table->meta.file_id].entries[k];
-            }
-        SIM_EXPECT(sim, NULL, sim_is_gone(sim, &found) == sim_is_gone(sim, &sim->newest[k]));
-        SIM_EXPECT(sim, NULL,
-                   sim_is_gone(sim, &found) || found.sequence == sim->newest[k].sequence);
-    }
-}
-
 static bool sim_is_all_in_one_run(const struct sim *sim)
 {
     size_t runs = 0;
     for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
         runs += sim->version->levels[l].run_count;
     return runs <= 1;
-}
-
-/* What was asked for by hand is in no level but the last (tiered), or in one below level 0. */
-static void sim_check_asked(const struct sim *sim)
-{
-    size_t levels = 0;
-    for (size_t l = 0; l < sim->policy.max_levels; l++) {
-        bool wanted = level_has_wanted(sim->version, &sim->policy, l);
-        bool deep =
-            sim->policy.style == VARVE_COMPACTION_LEVELED ? l > 0 : l + 1 == sim->policy.max_levels;
-        SIM_EXPECT(sim, NULL, !wanted || deep);
-        levels += wanted;
-    }
-    SIM_EXPECT(sim, NULL, levels <= 1);
-}
-
-/* Merges until nothing is left to merge. */
-static void sim_rest(struct sim *sim)
-{
-    for (size_t i = 0;; i++) {
-        struct compaction_plan plan = {0};
-        must_ok(compaction_plan_make(sim->version, &sim->policy, &plan));
-        SIM_EXPECT(sim, &plan, i < SIM_PLANS_MAX);
-        bool rests = plan.source_count == 0;
-        if (!rests) {
-            plan_check(sim, &plan);
-            sim_carry_out(sim, &plan);
-            sim_check_reads(sim);
-        }
-        compaction_plan_deinit(&plan);
-        if (rests)
-            break;
-    }
-    if (sim->policy.mode == COMPACTION_EVERYTHING)
-        sim_check_asked(sim);
 }
 
 static void sim_pick_policy(struct sim *sim)
@@ -411,9 +78,8 @@ static void sim_pick_policy(struct sim *sim)
 
 static void sim_whole(uint64_t seed, bool any_shape, uint64_t *plans, uint64_t *moves)
 {
-    struct sim sim = {.seed = seed, .prng = prng_make(seed)};
-    must_ok(version_new_empty(&sim.version));
-    sim.policy.keep.time_ms = 100000;
+    struct sim sim;
+    sim_init(&sim, seed);
     sim_pick_policy(&sim);
     for (uint32_t l = VARVE_LEVELS_MAX; any_shape && l-- > 0;)
         for (uint64_t runs = prng_below(&sim.prng, 4); runs > 0; runs--)
@@ -431,8 +97,7 @@ static void sim_whole(uint64_t seed, bool any_shape, uint64_t *plans, uint64_t *
     }
     *plans += sim.plans;
     *moves += sim.moves;
-    version_unref(sim.version);
-    free(sim.tables);
+    sim_deinit(&sim);
 }
 
 static void sims(bool any_shape)
@@ -456,6 +121,149 @@ END_TEST
 START_TEST(stores_of_any_shape)
 {
     sims(true);
+}
+END_TEST
+
+/* Several at a time. */
+#define SIM_MERGES 3u
+
+struct walk {
+    struct sim sim;
+    struct sim_merge merges[SIM_MERGES];
+    const struct compaction_plan *running[SIM_MERGES];
+    uint64_t beside, over_one_another; /* begun while others ran; and over keys of one of them */
+};
+
+static void walk_begin(struct walk *walk)
+{
+    struct sim *sim = &walk->sim;
+    size_t count = sim->policy.running_count;
+    if (count == SIM_MERGES)
+        return;
+    uint64_t mode = prng_below(&sim->prng, 10);
+    sim->policy.mode = mode < 7   ? COMPACTION_DUE
+                       : mode < 9 ? COMPACTION_FOLD
+                                  : COMPACTION_EVERYTHING;
+    if (!sim_merge_begin(sim, &walk->merges[count]))
+        return;
+    const struct compaction_plan *plan = &walk->merges[count].plan;
+    bool over = false;
+    for (size_t i = 0; i < count; i++)
+        over = over || !key_ranges_are_apart(&walk->merges[i].plan.range, &plan->range);
+    walk->beside += count > 0;
+    walk->over_one_another += over;
+    walk->running[count] = plan;
+    sim->policy.running_count++;
+}
+
+static void walk_end(struct walk *walk)
+{
+    struct sim *sim = &walk->sim;
+    size_t count = sim->policy.running_count;
+    if (count == 0)
+        return;
+    size_t i = prng_below(&sim->prng, count);
+    sim_merge_end(sim, &walk->merges[i]);
+    walk->merges[i] = walk->merges[count - 1];
+    sim->policy.running_count--;
+}
+
+static void walk_run(uint64_t seed, struct walk *total)
+{
+    struct walk walk = {0};
+    struct sim *sim = &walk.sim;
+    sim_init(sim, seed);
+    sim_pick_policy(sim);
+    for (unsigned step = 0; step < 150; step++) {
+        sim->policy.running = walk.running;
+        uint64_t roll = prng_below(&sim->prng, 100);
+        if (roll < 35)
+            sim_add_run(sim, 0);
+        else if (roll < 75)
+            walk_begin(&walk);
+        else
+            walk_end(&walk);
+        sim->policy.keep.time_ms += 100 * prng_below(&sim->prng, 8);
+    }
+    while (sim->policy.running_count > 0)
+        walk_end(&walk);
+    sim_rest(sim);
+    total->beside += walk.beside;
+    total->over_one_another += walk.over_one_another;
+    sim_deinit(sim);
+}
+
+START_TEST(several_at_a_time)
+{
+    uint64_t seed = rig_number("VARVE_SEED", 20240301);
+    unsigned count = rig_budget_is_long() ? 20000 : 800;
+    struct walk total = {0};
+    for (unsigned i = 0; i < count; i++)
+        walk_run(seed + i, &total);
+    printf("%u walks from seed %" PRIu64 ", %" PRIu64 " merges begun beside others, %" PRIu64
+           " over keys of one\n",
+           count, seed, total.beside, total.over_one_another);
+    ck_assert_uint_gt(total.beside, count);
+    ck_assert_uint_gt(total.over_one_another, count / 10);
+}
+END_TEST
+
+/* What may run beside the plan that comes first. */
+static const struct script beside[] = {
+    {"level 0 beside a piece below it", "L0 r9 a-f:64 | r8 a-f:64 | L1 r6 a-f:60 | L6 r1 a-f:100",
+     "trigger=2",
+     "share: L1 r6 a-f | L6 r1 a-f -> L6 r1 54; "
+     "level0: L0 r9 a-f | L0 r8 a-f -> L1 new 256 cuts f 8"},
+    {"two pieces", "L1 r5 a-b:30 e-f:30 | L6 r1 a-c:50 d-f:60", "",
+     "share: L1 r5 a-b | L6 r1 a-c -> L6 r1 41; share: L1 r5 e-f | L6 r1 d-f -> L6 r1 46"},
+    {"not the same piece", "L1 r5 a-b:30 | L6 r1 a-c:50", "",
+     "share: L1 r5 a-b | L6 r1 a-c -> L6 r1 41; nothing"},
+    {"not level 0 twice", "L0 r4 a-b:64 | r3 e-f:64 | L6 r1 c-d:64", "trigger=2",
+     "level0: L0 r4 a-b | L0 r3 e-f -> L1 new 256 cuts d 8; nothing"},
+    {"two tables of garbage", "L6 r1 a-c:64(t5) d-f:64(t5)", "",
+     "garbage: L6 r1 a-c -> L6 r1 128; garbage: L6 r1 d-f -> L6 r1 128"},
+    {"one new run of two merges", "L1 r5 a-b:30 e-f:30", "",
+     "share move: L1 r5 a-b -> L6 new 31; share move: L1 r5 e-f -> L6 r100 31"},
+    {"leveled: two tables", "L1 r5 a-b:64 c-d:64 | L2 r4 a-b:64 c-d:64", "leveled trigger=2",
+     "size: L1 r5 a-b | L2 r4 a-b -> L2 r4 64; size: L1 r5 c-d | L2 r4 c-d -> L2 r4 64"},
+    {"leveled: not over one table below", "L1 r5 a-b:64 c-d:64 | L2 r4 a-d:64", "leveled trigger=2",
+     "size: L1 r5 a-b | L2 r4 a-d -> L2 r4 64; nothing"},
+    {"leveled: two levels", "L1 r5 a-b:260 | L2 r4 a-b:640 c-d:1920 | L3 r3 c-d:64",
+     "leveled trigger=2",
+     "size: L1 r5 a-b | L2 r4 a-b -> L2 r4 64; size: L2 r4 c-d | L3 r3 c-d -> L3 r3 64"},
+};
+
+static void beside_check(const struct script *script)
+{
+    char *words = must_strdup(script->policy);
+    struct compaction_policy policy = plan_text_policy(words);
+    struct version *version = plan_text_version(script->version);
+    struct compaction_plan first = {0}, second = {0};
+    const struct compaction_plan *running[] = {&first};
+    struct buf text = {0};
+    ck_assert_int_eq(compaction_plan_make(version, &policy, &first), VARVE_OK);
+    plan_text_print(&first, &text);
+    if (first.output_run_id == 0)
+        first.output_run_id = 100;
+    policy.running = running;
+    policy.running_count = 1;
+    ck_assert_int_eq(compaction_plan_make(version, &policy, &second), VARVE_OK);
+    must_ok(buf_append_format(&text, "; "));
+    plan_text_print(&second, &text);
+    ck_assert_msg(strcmp((const char *)text.data, script->plan) == 0,
+                  "%s: \"%s\" under \"%s\" gives\n  %s\nnot\n  %s", script->name, script->version,
+                  script->policy, (const char *)text.data, script->plan);
+    buf_deinit(&text);
+    compaction_plan_deinit(&first);
+    compaction_plan_deinit(&second);
+    version_unref(version);
+    free(words);
+}
+
+START_TEST(side_by_side)
+{
+    for (size_t i = 0; i < sizeof beside / sizeof beside[0]; i++)
+        beside_check(&beside[i]);
 }
 END_TEST
 
@@ -625,6 +433,8 @@ int main(void)
     tcase_add_test(tests, all_scripts);
     tcase_add_test(tests, stores_of_any_history);
     tcase_add_test(tests, stores_of_any_shape);
+    tcase_add_test(tests, side_by_side);
+    tcase_add_test(tests, several_at_a_time);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }

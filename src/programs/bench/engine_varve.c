@@ -38,7 +38,7 @@ static enum varve_status varve_engine_open(const struct engine_settings *setting
     options.bloom_bits_per_key = ENGINE_BLOOM_BITS_PER_KEY;
     options.block_cache_bytes = settings->cache_bytes;
     options.memory_budget_bytes = settings->memory_budget_bytes;
-    options.background_threads = ENGINE_BACKGROUND_THREADS;
+    options.compaction_workers = ENGINE_BACKGROUND_THREADS - 1; /* one flushes */
     options.compression = options.compression_bottom = compression_of(settings);
     if (settings->compaction == ENGINE_COMPACTION_LEVELED)
         options.compaction = VARVE_COMPACTION_LEVELED;

@@ -538,7 +538,7 @@ START_TEST(help)
                                         "--help",
                                         "--print-config",
                                         "--check-config",
-                                        "--background-threads=2"};
+                                        "--compaction-workers=1"};
     for (size_t i = 0; i < COUNT(words); i++)
         ck_assert_msg(strstr((char *)out.data, words[i]) != NULL, "no %s", words[i]);
     buf_deinit(&out);
