@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "crash_env.h"
 #include "must.h"
@@ -182,6 +183,54 @@ static void *compact_and_wait(void *context)
     return ret_status;
 }
 
+/* The first merge does not end before a second has been made. */
+struct pair {
+    atomic_uint merged;
+    atomic_bool together;
+};
+#define PAIR_WAIT_S 120
+
+static void hold_for_second(void *context, enum varve_log_level level, const char *text)
+{
+    struct pair *pair = context;
+    time_t deadline = time(NULL) + PAIR_WAIT_S;
+    (void)level;
+    if (strncmp(text, "merged ", 7) != 0 || atomic_fetch_add(&pair->merged, 1) > 0)
+        return;
+    while (atomic_load(&pair->merged) < 2 && time(NULL) < deadline)
+        sched_yield();
+    atomic_store(&pair->together, atomic_load(&pair->merged) >= 2);
+}
+
+START_TEST(two_run_together)
+{
+    struct pair pair = {0};
+    struct crash_env *crash = crash_env_new(1);
+    struct varve_options options;
+    struct varve_db *db = NULL;
+    struct model model = {0};
+    options_make(&options, VARVE_COMPACTION_TIERED);
+    db = rig_open(crash_env_env(crash), &options);
+    letters_put(db, 'a', 'z', 0);
+    ck_assert_int_eq(varve_compact(db, true), VARVE_OK);
+    letters_put(db, 'a', 'b', 1);
+    letters_put(db, 'm', 'n', 2);
+    ck_assert_int_eq(rig_try_read(db, NULL, &model), VARVE_OK);
+    ck_assert_int_eq(varve_close(db), VARVE_OK);
+
+    options.compaction_workers = 2;
+    options.log = hold_for_second;
+    options.log_context = &pair;
+    must_ok(db_open(RIG_STORE, &options, crash_env_env(crash), false, &db, NULL));
+    ck_assert_int_eq(varve_compact(db, true), VARVE_OK);
+    ck_assert(atomic_load(&pair.together));
+    rig_expect_model(db, NULL, &model, true);
+    ck_assert_int_eq(varve_close(db), VARVE_OK);
+    model_deinit(&model);
+    crash_env_free(crash);
+}
+END_TEST
+
 static void run_merges(struct varve_db *db)
 {
     for (char letter = 'a'; letter < 'z'; letter++) {
@@ -313,6 +362,7 @@ int main(void)
     tcase_add_loop_test(tests, a_part_is_merged_and_the_rest_stays, 0, 2);
     tcase_add_test(tests, what_is_no_range_is_refused);
     tcase_add_test(tests, only_so_many_wait);
+    tcase_add_test(tests, two_run_together);
     tcase_add_loop_test(tests, many_by_several_workers, 0, 2);
     tcase_add_test(tests, closing_gives_them_up);
     tcase_add_test(tests, interrupting_ends_the_waits);
