@@ -206,6 +206,7 @@ static void iterator_stand_on(struct memtable_iterator *it, const struct skiplis
     if (node != NULL) {
         it->base.key = skiplist_key(node);
         it->base.value = skiplist_value(node);
+        skiplist_prefetch(skiplist_next(node)); /* while the caller works on this one */
     }
 }
 

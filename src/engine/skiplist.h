@@ -13,6 +13,7 @@
 #include "format/entry.h"
 
 /* With a branching of 4: good for 4^16 entries. */
+#define SKIPLIST_LINE_BYTES 64u /* of the processor's cache */
 #define SKIPLIST_HEIGHT_MAX 16u
 
 /* Immutable once linked, but for its pointers. The internal key and the value stand behind them. */
@@ -56,6 +57,14 @@ const struct skiplist_node *skiplist_prev(const struct skiplist *list,
 static inline const struct skiplist_node *skiplist_next(const struct skiplist_node *node)
 {
     return atomic_load_explicit(&node->next[0], memory_order_acquire);
+}
+
+/* Has a node's first lines fetched from memory: links, key and the beginning of the value. Takes
+ * NULL. */
+static inline void skiplist_prefetch(const struct skiplist_node *node)
+{
+    __builtin_prefetch(node);
+    __builtin_prefetch((const void *)((uintptr_t)node + SKIPLIST_LINE_BYTES));
 }
 
 /* Borrowed from the arena. */
