@@ -73,17 +73,23 @@ static bool has_unread(const struct connection *connection)
     return ioctl(connection->fd, FIONREAD, &unread) == 0 && unread > 0;
 }
 
-static bool header_is_overdue(struct connection *connection, const struct service_config *config,
-                              uint64_t now_ms, uint64_t age_ms)
+static enum connection_verdict overdue_if(bool overdue)
+{
+    return overdue ? CONNECTION_OVERDUE : CONNECTION_STAYS;
+}
+
+static enum connection_verdict judge_header(struct connection *connection,
+                                            const struct service_config *config, uint64_t now_ms,
+                                            uint64_t age_ms)
 {
     struct tcp_view view = look_at_tcp(connection, age_ms);
     if (view.peer_ended && !has_unread(connection))
-        return true;
+        return CONNECTION_GONE;
     if (connection->phase != CONNECTION_IDLE)
-        return age_ms > config->header_timeout_ms;
+        return overdue_if(age_ms > config->header_timeout_ms);
     if (view.quiet_ms + KERNEL_CLOCK_SLACK_MS < age_ms)
         connection_enter(connection, CONNECTION_HEADER, now_ms);
-    return age_ms > config->idle_timeout_ms;
+    return overdue_if(age_ms > config->idle_timeout_ms);
 }
 
 /* A client that takes nothing for the idle time has lost interest. */
@@ -104,29 +110,29 @@ static uint64_t transfer_ms(uint64_t grace_ms, uint64_t bytes, uint64_t bytes_pe
     return grace_ms + bytes * 1000 / bytes_per_s;
 }
 
-bool connection_is_overdue(struct connection *connection, const struct service_config *config,
-                           uint64_t now_ms)
+enum connection_verdict connection_judge(struct connection *connection,
+                                         const struct service_config *config, uint64_t now_ms)
 {
     uint64_t age_ms = now_ms > connection->since_ms ? now_ms - connection->since_ms : 0;
     switch (connection->phase) {
     case CONNECTION_NEW:
     case CONNECTION_IDLE:
     case CONNECTION_HEADER:
-        return header_is_overdue(connection, config, now_ms, age_ms);
+        return judge_header(connection, config, now_ms, age_ms);
     case CONNECTION_BODY:
-        return age_ms > config->request_timeout_ms ||
-               (config->body_min_rate > 0 &&
-                age_ms > transfer_ms(config->header_timeout_ms, connection->body_bytes,
-                                     config->body_min_rate));
+        return overdue_if(age_ms > config->request_timeout_ms ||
+                          (config->body_min_rate > 0 &&
+                           age_ms > transfer_ms(config->header_timeout_ms, connection->body_bytes,
+                                                config->body_min_rate)));
     case CONNECTION_WORK:
-        return false; /* the store always answers */
+        return CONNECTION_STAYS; /* the store always answers */
     case CONNECTION_ANSWER:
-        return answer_is_stuck(connection, config, now_ms, age_ms) ||
-               (config->body_min_rate > 0 &&
-                age_ms > transfer_ms(config->idle_timeout_ms, connection->answer_bytes,
-                                     config->body_min_rate));
+        return overdue_if(answer_is_stuck(connection, config, now_ms, age_ms) ||
+                          (config->body_min_rate > 0 &&
+                           age_ms > transfer_ms(config->idle_timeout_ms, connection->answer_bytes,
+                                                config->body_min_rate)));
     }
-    return false;
+    return CONNECTION_STAYS;
 }
 
 /* While a request waits nobody reads from its connection, so nobody would see it end. A client that

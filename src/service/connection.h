@@ -48,9 +48,14 @@ void connection_list_remove(struct connection_list *list, struct connection *con
 
 void connection_enter(struct connection *connection, enum connection_phase phase, uint64_t now_ms);
 
-/* True if it has had its time. It also finds out whether an idle connection has begun a request. */
-bool connection_is_overdue(struct connection *connection, const struct service_config *config,
-                           uint64_t now_ms);
+enum connection_verdict {
+    CONNECTION_STAYS,
+    CONNECTION_GONE,    /* its client has ended it, before a whole header */
+    CONNECTION_OVERDUE, /* it has had its time */
+};
+/* It also finds out whether an idle connection has begun a request. */
+enum connection_verdict connection_judge(struct connection *connection,
+                                         const struct service_config *config, uint64_t now_ms);
 
 /* Why its scan is to end, if it is. */
 enum scan_cut connection_judge_scan(const struct connection *connection);

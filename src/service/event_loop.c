@@ -153,6 +153,16 @@ static void reap_scan(struct connection *c)
         scan_cut(c->scan, cut);
 }
 
+static void reap_connection(struct event_loop *loop, struct connection *c)
+{
+    enum connection_verdict verdict = connection_judge(c, &loop->settings->config, loop->now_ms);
+    if (verdict == CONNECTION_STAYS)
+        return;
+    connection_shut(c);
+    if (verdict == CONNECTION_OVERDUE)
+        meter_add(&loop->meter.connections_timed_out, 1);
+}
+
 static void reap(struct event_loop *loop)
 {
     if (loop->now_ms - loop->reaped_ms < REAP_EVERY_MS)
@@ -161,10 +171,8 @@ static void reap(struct event_loop *loop)
     for (struct connection *c = loop->connections.first; c != NULL; c = c->next) {
         if (c->scan != NULL)
             reap_scan(c);
-        else if (!c->shut && connection_is_overdue(c, &loop->settings->config, loop->now_ms)) {
-            connection_shut(c);
-            meter_add(&loop->meter.connections_timed_out, 1);
-        }
+        else if (!c->shut)
+            reap_connection(loop, c);
     }
 }
 

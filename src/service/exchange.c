@@ -189,6 +189,12 @@ static bool sends_body(const struct exchange *exchange)
     return exchange->method != METHOD_HEAD && exchange->answer.status != MHD_HTTP_NOT_MODIFIED;
 }
 
+/* For a body that is not sent. */
+static ssize_t read_nothing(void *context, uint64_t offset, char *data, size_t size)
+{
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
 static struct varve_slice answer_bytes(const struct answer *answer)
 {
     return answer->lent.data.size > 0 ? answer->lent.data : buf_slice(&answer->body);
@@ -217,6 +223,7 @@ static enum varve_status encode_problem(struct exchange *exchange)
     answer->has_revision = false;
     answer->has_tag = false;
     answer->nosniff = false;
+    answer->is_length_only = false;
     answer->retry_after_s = problem_retry_after_s(&exchange->problem);
     return problem_encode(&exchange->problem, varve_slice(exchange->id.text, exchange->id.size),
                           &answer->body);
@@ -308,8 +315,11 @@ static enum MHD_Result queue_answer(struct exchange *exchange)
             return MHD_NO;
     }
     struct varve_slice body = answer_bytes(answer);
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        body.size, (void *)(uintptr_t)body.data, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response =
+        answer->is_length_only
+            ? MHD_create_response_from_callback(answer->length, 1, read_nothing, NULL, NULL)
+            : MHD_create_response_from_buffer(body.size, (void *)(uintptr_t)body.data,
+                                              MHD_RESPMEM_PERSISTENT);
     if (response == NULL)
         return MHD_NO;
     enum MHD_Result result = MHD_NO;

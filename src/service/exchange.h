@@ -50,6 +50,8 @@ struct answer {
     const char *content_type; /* static; NULL: no body */
     struct buf body;
     struct varve_value lent; /* owned: is the body where it holds one */
+    bool is_length_only;     /* the body is not sent, nor made: only its length is known */
+    size_t length;
     bool has_revision;
     uint64_t revision;
     bool has_tag; /* of revision */

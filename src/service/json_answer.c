@@ -86,6 +86,18 @@ enum varve_status json_answer_item(struct buf *out, struct varve_slice key,
     return json_writer_status(&w);
 }
 
+enum varve_status json_answer_item_bytes(struct varve_slice key, size_t value_bytes,
+                                         struct json_stamp stamp, size_t *ret_bytes)
+{
+    struct buf empty = {0};
+    enum varve_status status =
+        json_answer_item(&empty, key, varve_slice(NULL, 0), VALUE_BASE64, stamp);
+    if (status == VARVE_OK)
+        *ret_bytes = empty.size + (value_bytes + 2) / 3 * 4;
+    buf_deinit(&empty);
+    return status;
+}
+
 enum varve_status json_answer_key(struct buf *out, struct varve_slice key, struct json_stamp stamp)
 {
     struct json_writer w;

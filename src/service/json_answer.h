@@ -29,6 +29,10 @@ MUST_CHECK enum varve_status json_answer_item(struct buf *out, struct varve_slic
                                               enum value_encoding encoding,
                                               struct json_stamp stamp);
 
+/* Bytes of the item with `value_bytes` in base64. VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status json_answer_item_bytes(struct varve_slice key, size_t value_bytes,
+                                                    struct json_stamp stamp, size_t *ret_bytes);
+
 /* {"key":…,"revision":…,"expires_at":…}: the answer to a PUT, and an item of a scan of keys only.
  */
 MUST_CHECK enum varve_status json_answer_key(struct buf *out, struct varve_slice key,

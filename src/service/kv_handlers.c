@@ -16,6 +16,7 @@
 #include "service/json_answer.h"
 #include "service/json_body.h"
 #include "service/limits.h"
+#include "service/utf8.h"
 
 enum varve_status kv_read_sync(struct exchange *exchange)
 {
@@ -112,6 +113,26 @@ static enum varve_status write_value(struct exchange *exchange, struct varve_val
     return json_answer_item(out, exchange->target.key, value->data, exchange->encoding, stamp);
 }
 
+/* Escaped text has to be made to know how long it is. */
+static bool is_measurable(const struct exchange *exchange, struct varve_slice value)
+{
+    return exchange->representation == REPRESENTATION_RAW || exchange->encoding != VALUE_UTF8 ||
+           !utf8_is_text(value);
+}
+
+/* For an answer of which only the length is told. */
+static enum varve_status measure_value(struct exchange *exchange, const struct varve_value *value)
+{
+    struct answer *answer = &exchange->answer;
+    struct json_stamp stamp = {.revision = value->revision, .expires_at = value->expires_at};
+    answer->is_length_only = true;
+    answer->length = value->data.size;
+    return exchange->representation == REPRESENTATION_RAW
+               ? VARVE_OK
+               : json_answer_item_bytes(exchange->target.key, value->data.size, stamp,
+                                        &answer->length);
+}
+
 /* May keep `value`, which is then empty. */
 static enum exchange_step answer_value(struct exchange *exchange, struct varve_value *value)
 {
@@ -125,10 +146,12 @@ static enum exchange_step answer_value(struct exchange *exchange, struct varve_v
     answer->tag_form = tag_form(exchange);
     answer->nosniff = exchange->representation == REPRESENTATION_RAW;
     unsigned code = status == VARVE_CONFLICT ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK;
-    if (code == MHD_HTTP_OK &&
+    bool is_sent = code == MHD_HTTP_OK && exchange->method != METHOD_HEAD;
+    bool is_made = is_sent || !is_measurable(exchange, value->data);
+    if (is_made &&
         exchange_reserve_answer(exchange, encoded_bytes(exchange, value->data.size)) != VARVE_OK)
         return exchange_refuse(exchange);
-    status = write_value(exchange, value); /* for a 304 only its length goes out */
+    status = is_made ? write_value(exchange, value) : measure_value(exchange, value);
     if (status != VARVE_OK)
         return exchange_fail(exchange, status);
     return exchange_answer(exchange, code, representation_types[exchange->representation]);

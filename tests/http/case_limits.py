@@ -21,6 +21,26 @@ class HeaderDeadline(ProcessCase):
             self.assertNotIn(b" 200 ", conn.read_to_end(), start)
             conn.close()
         self.assertEqual(self.daemon.request("GET", "/health").status, 200)
+        server = self.daemon.request("GET", "/stats").json()["server"]
+        self.assertEqual(server["connections_timed_out"], len(starts))
+
+
+class ClientsThatLeave(ProcessCase):
+    def test_they_are_not_counted_as_timed_out(self):
+        for start in (b"", b"G", b"GET /health HTTP/1.1\r\nHost: a\r\n"):
+            with self.daemon.connect() as conn:
+                conn.send(start)
+        with self.daemon.connect() as conn:
+            self.assertEqual(conn.request("GET", "/health").status, 200)
+            conn.send(b"GET /hea")
+        deadline = time.monotonic() + 30
+        while True:
+            server = self.daemon.request("GET", "/stats").json()["server"]
+            if server["connections"] == 1:
+                break
+            self.assertLess(time.monotonic(), deadline, server)
+            time.sleep(0.01)
+        self.assertEqual(server["connections_timed_out"], 0)
 
 
 class IdleDeadline(ProcessCase):
@@ -91,9 +111,20 @@ class AnswerBudget(ProcessCase):
             self.assertTrue(answer.header("Retry-After"), answer)
             self.assertEqual(conn.request("GET", "/kv/small").status, 200)
 
+    def assert_length_costs_nothing(self):
+        for query, length in (("?raw", self.size), ("", (self.size + 2) // 3 * 4),
+                              ("?encoding=utf8", (self.size + 2) // 3 * 4)):
+            head = self.daemon.request("HEAD", "/kv/big" + query)
+            self.assertEqual(head.status, 200)
+            self.assertGreaterEqual(int(head.header("Content-Length")), length)
+            same = self.daemon.request("GET", "/kv/big" + query,
+                                       headers=[("If-None-Match", head.header("ETag"))])
+            self.assertEqual(same.status, 304)
+
     def setUp(self):
         super().setUp()
-        self.put("big", os.urandom(self.size))
+        self.put("big", b"\xff" + os.urandom(self.size - 1))
+        self.put("text", b"\n" * 1000000)
         self.put("small", b"x")
 
     def test_one_large_answer_passes_and_others_come_later(self):
@@ -103,8 +134,9 @@ class AnswerBudget(ProcessCase):
             self.assertGreaterEqual(self.in_flight(), least)
             for other in ("/kv/big?raw", "/kv/big", "/kv/range?prefix=b"):
                 self.assert_later(other)
+            self.assert_length_costs_nothing()
             # Its length is that of an answer which has to be made.
-            self.assertEqual(self.daemon.request("HEAD", "/kv/big").status, 503)
+            self.assertEqual(self.daemon.request("HEAD", "/kv/text?encoding=utf8").status, 503)
             self.assertEqual(conn.response().status, 200)
             while self.in_flight() != 0:  # given back behind the last byte
                 pass

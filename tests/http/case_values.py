@@ -179,6 +179,20 @@ class Head(Case):
                     self.assertEqual(head.header(name), full.header(name), (query, name))
                 self.assertEqual(conn.request("GET", target).body, full.body)
 
+    def test_length_is_that_of_get(self):
+        for size in (0, 1, 2, 3, 4, 5, 1000, 1000001):
+            for value in (b"t" * size, b"\n" * size, b"\xff" * size):
+                self.put(self.key(), value, "?ttl=1000" if size % 2 else "")
+                for query in ("", "?raw", "?encoding=utf8"):
+                    full = self.request("GET", "/kv/" + self.prefix + query)
+                    head = self.request("HEAD", "/kv/" + self.prefix + query)
+                    same = self.request("GET", "/kv/" + self.prefix + query,
+                                        headers=[("If-None-Match", full.header("ETag"))])
+                    self.assertEqual((head.status, same.status), (200, 304))
+                    for answer in (head, same):
+                        self.assertEqual(answer.header("Content-Length"), str(len(full.body)),
+                                         (size, query))
+
     def test_head_of_an_absent_key(self):
         with self.connect() as conn:
             answer = conn.request("HEAD", "/kv/" + self.prefix)

@@ -40,6 +40,7 @@ static struct event_loop *loop;
 static struct http_client asker, other;
 static unsigned others_answered;
 static bool loop_runs;
+static atomic_bool disk_is_stuck, disk_was_reached;
 
 /* Of the service. */
 
@@ -126,6 +127,7 @@ static void loop_stop(void)
 
 static void service_stop(void)
 {
+    atomic_store(&disk_is_stuck, false);
     http_client_close(&asker);
     http_client_close(&other);
     while (thread_pool_step(service.workers)) {
@@ -306,8 +308,6 @@ START_TEST(a_large_batch_holds_nobody_up)
 END_TEST
 
 /* One that waits for what takes long, on a thread of its own; the merge is held up by the disk. */
-
-static atomic_bool disk_is_stuck, disk_was_reached;
 
 static void wait_for_disk(void *context)
 {
