@@ -45,14 +45,14 @@ static int print_config(const struct service_config *config)
     return result;
 }
 
-static int serve(const struct service_config *config)
+static int serve(const struct service_config *config, const struct reload_sources *sources)
 {
     struct journal journal = {
         .fd = STDERR_FILENO,
         .level = config->log_level,
         .format = config->log_format,
     };
-    return server_run(config, &journal);
+    return server_run(config, sources, &journal);
 }
 
 static int refuse(const struct varve_error *error)
@@ -89,5 +89,6 @@ int main(int count, char **arguments)
     case CONFIG_RUN:
         break;
     }
-    return serve(&config);
+    struct reload_sources sources = {count, arguments, environ};
+    return serve(&config, &sources);
 }

@@ -185,6 +185,7 @@ static enum exchange_step handle_version(struct exchange *exchange)
 
 const struct route admin_version_route = {
     .meter = METER_VERSION,
+    .scopes = TOKEN_SCOPES_ALL,
     .params = no_params,
     .handle = handle_version,
 };
@@ -198,6 +199,7 @@ static enum exchange_step handle_openapi(struct exchange *exchange)
 
 const struct route admin_openapi_route = {
     .meter = METER_OPENAPI,
+    .scopes = TOKEN_SCOPES_ALL,
     .params = no_params,
     .handle = handle_openapi,
 };

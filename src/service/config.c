@@ -48,6 +48,16 @@ const struct config_field *config_field_find(const char *name)
     return NULL;
 }
 
+bool config_field_reloads(const struct config_field *field)
+{
+    static const bool reloads[CONFIG_FIELD_COUNT] = {
+#define CONFIG_RELOADS(name) [CONFIG_AT_##name] = true,
+        CONFIG_RELOAD_MAP(CONFIG_RELOADS)
+#undef CONFIG_RELOADS
+    };
+    return reloads[field - config_fields];
+}
+
 static bool refuse(char *ret_reason, const char *format, ...) PRINTF_LIKE(2, 3);
 static bool refuse(char *ret_reason, const char *format, ...)
 {
@@ -294,6 +304,31 @@ void config_init(struct service_config *config)
             config_field_set(&config_fields[i], config, config_fields[i].default_text, reason);
         assert(set);
         (void)set;
+    }
+}
+
+/* Values go over as texts: what is printed reads back the same. */
+void config_take_over(struct service_config *running, const struct service_config *fresh,
+                      config_change_fn each, void *context)
+{
+    for (size_t i = 0; i < CONFIG_FIELD_COUNT; i++) {
+        const struct config_field *field = &config_fields[i];
+        struct config_change change = {
+            .name = field->name,
+            .needs_restart = !config_field_reloads(field),
+        };
+        config_field_format(field, running, change.from);
+        config_field_format(field, fresh, change.to);
+        if (strcmp(change.from, change.to) == 0)
+            continue;
+        if (!change.needs_restart) {
+            char reason[CONFIG_REASON_BYTES];
+            bool set = config_field_set(field, running, change.to, reason);
+            assert(set);
+            (void)set;
+        }
+        if (each != NULL)
+            each(context, &change);
     }
 }
 

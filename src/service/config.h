@@ -25,6 +25,7 @@
 #include "base/buf.h"
 #include "base/status.h"
 
+#define CONFIG_CONNECTIONS_MAX 1000000u
 #define CONFIG_TEXT_BYTES 512u /* a setting's text with its NUL; longer: refused */
 
 enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
@@ -88,6 +89,19 @@ MUST_CHECK enum varve_status config_load(struct service_config *ret_config, int 
                                          char *const *arguments, char *const *environment,
                                          enum config_action *ret_action,
                                          struct varve_error *ret_error);
+
+/* A setting that a new configuration would change. */
+struct config_change {
+    const char *name;                                    /* static */
+    char from[CONFIG_TEXT_BYTES], to[CONFIG_TEXT_BYTES]; /* as config_print shows them */
+    bool needs_restart;
+};
+typedef void (*config_change_fn)(void *context, const struct config_change *change);
+
+/* Takes from `fresh` what can change while varved runs; calls `each`, which may be NULL, for each
+ * setting that differs. */
+void config_take_over(struct service_config *running, const struct service_config *fresh,
+                      config_change_fn each, void *context);
 
 /* Appends all settings as a file that config_load reads back. VARVE_NO_MEMORY. */
 MUST_CHECK enum varve_status config_print(const struct service_config *config, struct buf *out);

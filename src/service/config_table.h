@@ -46,7 +46,7 @@ enum config_kind {
     X(CHOICE, log_level, log_level, "info", 0, 0, "error|warning|info|debug",                      \
       "least important lines that are logged")                                                     \
     X(CHOICE, log_format, log_format, "text", 0, 0, "text|json", "form of a log line")             \
-    X(COUNT, max_connections, max_connections, "4096", 1, 1000000, NULL,                           \
+    X(COUNT, max_connections, max_connections, "4096", 1, CONFIG_CONNECTIONS_MAX, NULL,            \
       "open connections; further ones are answered 503")                                           \
     X(COUNT, max_streams, max_streams, "64", 1, 100000, NULL,                                      \
       "scans of whole ranges at the same time; further ones are answered 503")                     \
@@ -123,6 +123,21 @@ enum config_kind {
     X(COUNT, compaction_workers, engine.compaction_workers, "1", 1, VARVE_COMPACTION_WORKERS_MAX,  \
       NULL, "merges at the same time; flushes have a thread of their own")
 
+/* What a running varved takes from a new configuration. Everything else takes a restart. */
+#define CONFIG_RELOAD_MAP(X)                                                                       \
+    X(log_level)                                                                                   \
+    X(max_connections)                                                                             \
+    X(max_streams)                                                                                 \
+    X(max_body_bytes)                                                                              \
+    X(bodies_in_flight_bytes)                                                                      \
+    X(answers_in_flight_bytes)                                                                     \
+    X(header_timeout_ms)                                                                           \
+    X(body_min_rate)                                                                               \
+    X(idle_timeout_ms)                                                                             \
+    X(request_timeout_ms)                                                                          \
+    X(drain_delay_ms)                                                                              \
+    X(drain_timeout_ms)
+
 enum config_place {
 #define CONFIG_PLACE(kind, name, member, standard, least, most, choices, help) CONFIG_AT_##name,
     CONFIG_MAP(CONFIG_PLACE)
@@ -143,6 +158,9 @@ extern const struct config_field config_fields[CONFIG_FIELD_COUNT];
 
 /* NULL if there is none of that name. */
 const struct config_field *config_field_find(const char *name);
+
+/* Whether it is one of CONFIG_RELOAD_MAP. */
+bool config_field_reloads(const struct config_field *field);
 
 #define CONFIG_REASON_BYTES 256u
 

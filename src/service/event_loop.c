@@ -30,7 +30,8 @@
 /* Header fields, request line, their parsed form and the answer's header share this memory. It is
  * cleared for every request, so no larger than needed for 16 KiB of header. */
 #define CONNECTION_MEMORY_BYTES (20u << 10)
-/* Over the service's own limit, so that one too many can be told so. */
+/* Over the service's own limit, so that one too many can be told so. Further ones are closed at
+ * once: the daemon's limit could not change while it runs. */
 #define CONNECTIONS_TO_REFUSE 64u
 #define LISTEN_BACKLOG 1024u
 #define SLEEP_MS 250
@@ -261,10 +262,11 @@ static void on_connection(void *context, struct MHD_Connection *mhd_connection,
         connection->fd =
             MHD_get_connection_info(mhd_connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
         size_t others = atomic_fetch_add_explicit(&service->connections, 1, memory_order_relaxed);
-        connection->over_limit = others >= loop->settings->config.max_connections;
+        size_t limit = loop->settings->config.max_connections;
+        connection->over_limit = others >= limit;
         connection_enter(connection, CONNECTION_NEW, loop->now_ms);
         connection_list_add(&loop->connections, connection);
-        if (!begin_tls(loop, connection, mhd_connection))
+        if (others >= limit + CONNECTIONS_TO_REFUSE || !begin_tls(loop, connection, mhd_connection))
             connection_shut(connection);
         meter_add(connection->over_limit ? &loop->meter.connections_refused
                                          : &loop->meter.connections_accepted,
@@ -303,10 +305,9 @@ static void on_daemon_log(void *context, const char *format, va_list args)
  * The certificate is the daemon's as long as no connection has another one. */
 static enum varve_status start_daemon(struct event_loop *loop)
 {
-    size_t connections = loop->service->config->max_connections + CONNECTIONS_TO_REFUSE;
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_LISTEN_SOCKET, loop->listen_fd, NULL},
-        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)connections, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, CONFIG_CONNECTIONS_MAX + CONNECTIONS_TO_REFUSE, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY_BYTES, NULL},
         {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)leave_escaped, NULL},
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)exchange_on_target, loop},

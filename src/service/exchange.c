@@ -475,7 +475,7 @@ static enum varve_status find_route(struct exchange *exchange)
     enum varve_status status =
         access_identify(exchange->loop->settings->tokens, exchange_headers(exchange),
                         exchange_header_count(exchange), access, problem);
-    if (status == VARVE_OK && found == VARVE_OK && exchange->route->scopes != 0)
+    if (status == VARVE_OK && found == VARVE_OK)
         status = access_require(access, exchange->route->scopes, problem);
     return status == VARVE_OK ? found : status;
 }

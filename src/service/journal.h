@@ -5,6 +5,7 @@
 #ifndef SERVICE_JOURNAL_H
 #define SERVICE_JOURNAL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -17,14 +18,14 @@
 #define JOURNAL_LINE_BYTES 2048u /* longer lines are cut */
 
 struct journal {
-    int fd; /* borrowed: each line is one write to it */
-    enum varve_log_level level;
+    int fd;            /* borrowed: each line is one write to it */
+    _Atomic int level; /* enum varve_log_level; may change at any time */
     enum config_log_format format;
 };
 
 static inline bool journal_wants(const struct journal *journal, enum varve_log_level level)
 {
-    return level <= journal->level;
+    return (int)level <= atomic_load_explicit(&journal->level, memory_order_relaxed);
 }
 
 /* A varve_log_fn; `context` is the journal. */

@@ -57,6 +57,8 @@ static void write_server(struct json_writer *w, const struct metrics *metrics)
     write_uint(w, "answer_bytes_in_flight", atomic_load(&service->answer_bytes));
     write_uint(w, "answers_refused", atomic_load(&service->answers_refused));
     write_scans(w, metrics);
+    write_uint(w, "reloads", atomic_load(&service->reloads));
+    write_uint(w, "reloads_failed", atomic_load(&service->reloads_failed));
     begin_group(w, "auth_failures");
     for (int denial = 0; denial < METER_DENIAL_COUNT; denial++)
         write_uint(w, meter_denial_name((enum meter_denial)denial),

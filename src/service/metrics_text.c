@@ -424,6 +424,10 @@ static void add_service(struct text *text, const struct metrics *metrics)
     }
     add_requests(text, meter);
     add_denials(text, meter);
+    begin_metric(text, "varve_config_reloads_total", COUNTER, "Reloads, by result.");
+    add_uint(text, "varve_config_reloads_total", "{result=\"ok\"}", atomic_load(&service->reloads));
+    add_uint(text, "varve_config_reloads_total", "{result=\"failed\"}",
+             atomic_load(&service->reloads_failed));
     if (metrics->settings->tls != NULL)
         add_metric(text, "varve_tls_certificate_expiry_timestamp_seconds", GAUGE,
                    "When the certificate expires, since 1970.",

@@ -15,7 +15,7 @@
 struct route {
     enum meter_route meter;
     bool is_open;              /* to everybody, with or without a token */
-    unsigned scopes;           /* enum token_scope, any of which will do; 0: any valid token */
+    unsigned scopes;           /* else enum token_scope, any of which will do */
     bool needs_store;          /* 503 until it is open */
     bool takes_body;           /* else one is read and dropped */
     bool needs_body;           /* 411 without a length */

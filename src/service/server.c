@@ -29,6 +29,7 @@
 #include "service/event_loop.h"
 #include "service/json_body.h"
 #include "service/listener.h"
+#include "service/reload.h"
 #include "service/service.h"
 #include "service/settings.h"
 
@@ -40,6 +41,8 @@
 
 struct server {
     struct service service;
+    struct journal *journal;              /* borrowed */
+    const struct reload_sources *sources; /* borrowed */
     int signal_fd;
     int opened_fd;        /* the store is open, or failed to */
     uint64_t watchdog_ms; /* 0: none */
@@ -60,6 +63,7 @@ static enum varve_status catch_signals(struct server *server)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     signal(SIGPIPE, SIG_IGN);
     if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
         return status_raise(VARVE_IO);
@@ -71,7 +75,7 @@ static enum varve_status catch_signals(struct server *server)
 
 static void raise_file_limit(const struct server *server)
 {
-    const struct service_config *config = server->service.config;
+    const struct service_config *config = &server->service.mu.settings->config;
     rlim_t wanted =
         config->max_connections + config->engine.open_tables_max + FILES_BESIDE_CONNECTIONS;
     struct rlimit limit = {0};
@@ -92,27 +96,13 @@ static size_t loop_count(const struct service_config *config)
     return cores > 0 ? (size_t)cores : 1;
 }
 
-static bool signal_arrived(struct server *server)
+/* The next signal that has come; 0 if there is none. */
+static int take_signal(struct server *server)
 {
     struct signalfd_siginfo info;
     if (read(server->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
-        return false;
-    journal_print(server->service.journal, VARVE_LOG_INFO, "%s: shutting down",
-                  info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
-    return true;
-}
-
-static void report_certificate(const struct journal *journal, const struct settings *settings)
-{
-    char date[32] = "";
-    time_t expires_at = tls_expires_at(settings->tls);
-    bool has_expired = expires_at < time(NULL);
-    struct tm utc = {0};
-    if (gmtime_r(&expires_at, &utc) != NULL)
-        strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    journal_print(journal, has_expired ? VARVE_LOG_WARNING : VARVE_LOG_INFO,
-                  "the certificate in %s %s %s", settings->config.tls_cert_file,
-                  has_expired ? "has expired at" : "is good until", date);
+        return 0;
+    return (int)info.ssi_signo;
 }
 
 /* Starting. */
@@ -213,11 +203,7 @@ static void report_access(const struct server *server, const char *address, bool
         journal_print(service->journal, VARVE_LOG_WARNING,
                       "insecure: what passes through %s can be read and changed on its way",
                       address);
-    if (settings->tokens != NULL)
-        journal_print(service->journal, VARVE_LOG_INFO, "%zu tokens in %s",
-                      token_list_count(settings->tokens), settings->config.token_file);
-    if (settings->tls != NULL)
-        report_certificate(service->journal, settings);
+    reload_report_files(service->journal, settings);
 }
 
 static enum varve_status start(struct server *server, struct varve_error *ret_error)
@@ -286,6 +272,32 @@ static enum varve_status end_opening(struct server *server)
     return VARVE_OK;
 }
 
+static void reload(struct server *server)
+{
+    bool is_ready = service_state(&server->service) == SERVICE_READY;
+    journal_print(server->journal, VARVE_LOG_INFO, "SIGHUP: reading the configuration again");
+    if (is_ready)
+        sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=reloading",
+                   (unsigned long long)event_loop_clock_us());
+    reload_run(&server->service, server->sources, server->journal);
+    raise_file_limit(server);
+    if (is_ready)
+        sd_notify(0, "READY=1\nSTATUS=serving");
+}
+
+/* True if the server is to stop. */
+static bool handle_signal(struct server *server)
+{
+    int number = take_signal(server);
+    if (number == SIGHUP)
+        reload(server);
+    if (number != SIGTERM && number != SIGINT)
+        return false;
+    journal_print(server->journal, VARVE_LOG_INFO, "%s: shutting down",
+                  number == SIGTERM ? "SIGTERM" : "SIGINT");
+    return true;
+}
+
 /* Returns when the server is to stop, or the store could not be opened. */
 static enum varve_status wait_for_end(struct server *server)
 {
@@ -296,7 +308,7 @@ static enum varve_status wait_for_end(struct server *server)
             {.fd = server->opened_fd, .events = POLLIN},
         };
         poll(polled, 2, wait_ms(server));
-        if (polled[0].revents != 0 && signal_arrived(server))
+        if (polled[0].revents != 0 && handle_signal(server))
             stops = true;
         if (polled[1].revents != 0) {
             enum varve_status status = end_opening(server);
@@ -319,13 +331,21 @@ static void drain(struct server *server)
     atomic_store_explicit(&service->state, SERVICE_DRAINING, memory_order_release);
     sd_notify(0, "STOPPING=1\nSTATUS=draining");
     struct pollfd polled = {.fd = server->signal_fd, .events = POLLIN};
-    poll(&polled, 1, (int)service->config->drain_delay_ms); /* another signal cuts it short */
+    uint64_t now_ms = event_loop_clock_ms();
+    uint64_t until_ms = now_ms + service->mu.settings->config.drain_delay_ms;
+    for (bool cut_short = false; !cut_short && now_ms < until_ms; now_ms = event_loop_clock_ms()) {
+        poll(&polled, 1, (int)(until_ms - now_ms));
+        int number = polled.revents != 0 ? take_signal(server) : 0;
+        cut_short = number == SIGTERM || number == SIGINT;
+    }
 }
 
 static enum varve_status stop(struct server *server)
 {
     struct service *service = &server->service;
-    uint64_t now_ms = event_loop_clock_ms(), timeout_ms = service->config->drain_timeout_ms;
+    uint64_t now_ms = event_loop_clock_ms(), timeout_ms = 0;
+    if (service->mu.settings != NULL)
+        timeout_ms = service->mu.settings->config.drain_timeout_ms;
     for (size_t i = 0; i < server->loops_started; i++)
         event_loop_drain(service->loops[i], now_ms + timeout_ms / 2, now_ms + timeout_ms);
     for (size_t i = 0; i < server->loops_started; i++)
@@ -373,7 +393,8 @@ static enum server_exit report_failure(const struct journal *journal, const char
     }
 }
 
-enum server_exit server_run(const struct service_config *config, const struct journal *journal)
+enum server_exit server_run(const struct service_config *config,
+                            const struct reload_sources *sources, struct journal *journal)
 {
     struct server *server = calloc(1, sizeof *server);
     struct varve_error error = {.offset = STATUS_NO_OFFSET};
@@ -384,6 +405,8 @@ enum server_exit server_run(const struct service_config *config, const struct jo
     mutex_init(&server->service.mu.lock);
     server->service.config = config;
     server->service.journal = journal;
+    server->journal = journal;
+    server->sources = sources;
     server->service.started_at = time(NULL);
     server->open_error.offset = STATUS_NO_OFFSET;
 

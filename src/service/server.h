@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "service/config.h"
 #include "service/journal.h"
+#include "service/reload.h"
 
 /* What varved exits with. */
 enum server_exit {
@@ -19,8 +20,9 @@ enum server_exit {
 MUST_CHECK enum varve_status server_check(const struct service_config *config,
                                           struct varve_error *ret_error);
 
-/* Serves until SIGTERM or SIGINT. Blocks those and ignores SIGPIPE for the whole process, so call
- * it from the first thread, before any other. */
-enum server_exit server_run(const struct service_config *config, const struct journal *journal);
+/* Serves until SIGTERM or SIGINT; SIGHUP reads `sources` again. Blocks those and ignores SIGPIPE
+ * for the whole process, so call it from the first thread, before any other. */
+enum server_exit server_run(const struct service_config *config,
+                            const struct reload_sources *sources, struct journal *journal);
 
 #endif

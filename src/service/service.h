@@ -45,6 +45,8 @@ struct service {
     _Atomic(struct varve_db *) db; /* NULL until it is open; closed after the loops have ended */
     _Atomic int state;             /* enum service_state */
 
+    _Atomic uint64_t reloads, reloads_failed;
+
     _Atomic size_t connections;       /* now, over all loops */
     _Atomic size_t scans;             /* of whole ranges, now */
     _Atomic size_t body_bytes;        /* now, reserved for bodies in flight */

@@ -525,6 +525,52 @@ START_TEST(printed_form)
 }
 END_TEST
 
+struct changes {
+    unsigned taken, left;
+    char text[1024];
+};
+
+static void count_change(void *context, const struct config_change *change)
+{
+    struct changes *changes = context;
+    size_t size = strlen(changes->text);
+    changes->taken += !change->needs_restart;
+    changes->left += change->needs_restart;
+    snprintf(changes->text + size, sizeof changes->text - size, "%s:%s>%s ", change->name,
+             change->from, change->to);
+}
+
+/* What can change goes over, all else stays, and both are told. */
+START_TEST(taking_over)
+{
+    struct service_config running, fresh;
+    struct changes changes = {0};
+    ck_load(&running, ARGS("--max-connections=5", "--http-threads=2"), NULL);
+    ck_load(&fresh,
+            ARGS("--max-connections=6", "--http-threads=3", "--log-level=error",
+                 "--listen=127.0.0.1:1", "--token-file=t", "--sync=false"),
+            NULL);
+    config_take_over(&running, &fresh, count_change, &changes);
+    ck_assert_uint_eq(running.max_connections, 6);
+    ck_assert_int_eq(running.log_level, VARVE_LOG_ERROR);
+    ck_assert_uint_eq(running.http_threads, 2);
+    ck_assert_uint_eq(running.listen_port, 7070);
+    ck_assert_str_eq(running.token_file, "");
+    ck_assert(running.engine.sync_writes);
+    ck_assert_uint_eq(changes.taken, 2);
+    ck_assert_uint_eq(changes.left, 4);
+    ck_assert_ptr_nonnull(strstr(changes.text, "max_connections:5>6 "));
+    ck_assert_ptr_nonnull(strstr(changes.text, "token_file:none>t "));
+    struct changes again = {0};
+    config_take_over(&running, &fresh, count_change, &again);
+    ck_assert_uint_eq(again.taken, 0);
+    ck_assert_uint_eq(again.left, 4);
+    struct service_config same = fresh;
+    config_take_over(&fresh, &same, NULL, NULL);
+    ck_assert(memcmp(&fresh, &same, sizeof same) == 0);
+}
+END_TEST
+
 START_TEST(help)
 {
     struct buf out = {0};
@@ -589,6 +635,7 @@ int main(void)
         {"refused_files", refused_files},
         {"unreadable_files", unreadable_files},
         {"printed_form", printed_form},
+        {"taking_over", taking_over},
         {"help", help},
         {"shipped_file", shipped_file},
     };
