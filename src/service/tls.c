@@ -34,30 +34,40 @@ static gnutls_datum_t datum_of(const struct buf *text)
     return (gnutls_datum_t){.data = text->data, .size = (unsigned)text->size - 1};
 }
 
-/* The server's own certificate is the first. Zero or negative as GnuTLS has it. */
-static int read_expiry(struct tls *tls)
+/* The following give what GnuTLS does: negative for a failure. */
+
+static int add_key(struct tls *tls, gnutls_x509_crt_t *chain, unsigned count)
 {
+    gnutls_datum_t text = datum_of(&tls->key);
+    gnutls_x509_privkey_t key = NULL;
+    int result = gnutls_x509_privkey_init(&key);
+    if (result < 0)
+        return result;
+    result = gnutls_x509_privkey_import2(key, &text, GNUTLS_X509_FMT_PEM, NULL, 0);
+    if (result >= 0)
+        result = gnutls_certificate_set_x509_key(tls->credentials, chain, (int)count, key);
+    gnutls_x509_privkey_deinit(key);
+    return result;
+}
+
+/* (gnutls_certificate_set_x509_key_mem2 leaks where a certificate is malformed.) */
+static int make_credentials(struct tls *tls)
+{
+    gnutls_datum_t text = datum_of(&tls->certificate);
     gnutls_x509_crt_t *chain = NULL;
     unsigned count = 0;
-    int result = gnutls_certificate_get_x509_crt(tls->credentials, 0, &chain, &count);
-    if (result != 0)
+    int result = gnutls_certificate_allocate_credentials(&tls->credentials);
+    if (result < 0)
+        return result;
+    result = gnutls_x509_crt_list_import2(&chain, &count, &text, GNUTLS_X509_FMT_PEM, 0);
+    if (result < 0)
         return result;
     tls->expires_at = gnutls_x509_crt_get_expiration_time(chain[0]);
+    result = add_key(tls, chain, count);
     for (unsigned i = 0; i < count; i++)
         gnutls_x509_crt_deinit(chain[i]);
     gnutls_free(chain);
-    return 0;
-}
-
-static int make_credentials(struct tls *tls)
-{
-    gnutls_datum_t certificate = datum_of(&tls->certificate);
-    gnutls_datum_t key = datum_of(&tls->key);
-    int result = gnutls_certificate_allocate_credentials(&tls->credentials);
-    if (result == 0)
-        result = gnutls_certificate_set_x509_key_mem2(tls->credentials, &certificate, &key,
-                                                      GNUTLS_X509_FMT_PEM, NULL, 0);
-    return result < 0 ? result : read_expiry(tls);
+    return result;
 }
 
 enum varve_status tls_load(const char *certificate_path, const char *key_path, struct tls **ret_tls,
@@ -107,11 +117,6 @@ enum varve_status tls_use(const struct tls *tls, gnutls_session_t session)
 time_t tls_expires_at(const struct tls *tls)
 {
     return tls->expires_at;
-}
-
-bool tls_same_certificate(const struct tls *a, const struct tls *b)
-{
-    return varve_slice_compare(buf_slice(&a->certificate), buf_slice(&b->certificate)) == 0;
 }
 
 const char *tls_certificate_text(const struct tls *tls)

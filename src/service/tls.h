@@ -5,7 +5,6 @@
 #ifndef SERVICE_TLS_H
 #define SERVICE_TLS_H
 
-#include <stdbool.h>
 #include <time.h>
 
 #include <gnutls/gnutls.h>
@@ -30,7 +29,6 @@ void tls_free(struct tls *tls); /* takes NULL */
 MUST_CHECK enum varve_status tls_use(const struct tls *tls, gnutls_session_t session);
 
 time_t tls_expires_at(const struct tls *tls); /* of the server's own certificate */
-bool tls_same_certificate(const struct tls *a, const struct tls *b);
 
 /* The two files as texts. Borrowed until `tls` is freed. */
 const char *tls_certificate_text(const struct tls *tls);
