@@ -270,9 +270,11 @@ bool plan_is_disjoint(const struct compaction_plan *plan)
 
 bool plan_settle(const struct compaction_policy *policy, struct compaction_plan *plan)
 {
-    if (plan->source_count == 0)
-        return false;
     plan->range = plan_range(plan);
+    if (plan->source_count == 0) {
+        compaction_plan_deinit(plan);
+        return false;
+    }
     for (size_t i = 0; i < policy->running_count; i++) {
         if (compaction_plans_agree(policy->running[i], plan))
             continue;

@@ -49,6 +49,21 @@ static bool sim_is_all_in_one_run(const struct sim *sim)
     return runs <= 1;
 }
 
+/* Only a merge by hand has one. */
+static void sim_pick_range(struct sim *sim)
+{
+    struct compaction_policy *policy = &sim->policy;
+    policy->start = policy->end = (struct varve_slice){0};
+    if (policy->mode == COMPACTION_EVERYTHING && prng_chance(&sim->prng, 60)) {
+        unsigned first = (unsigned)prng_below(&sim->prng, SIM_KEYS - 1);
+        unsigned end = (unsigned)prng_between(&sim->prng, first + 1, SIM_KEYS - 1);
+        if (prng_chance(&sim->prng, 80))
+            policy->start = sim_key(first);
+        if (prng_chance(&sim->prng, 80))
+            policy->end = sim_key(end);
+    }
+}
+
 static void sim_pick_policy(struct sim *sim)
 {
     struct compaction_policy *policy = &sim->policy;
@@ -63,15 +78,7 @@ static void sim_pick_policy(struct sim *sim)
     policy->keep.sequence =
         prng_chance(&sim->prng, 70) ? UINT64_MAX : prng_below(&sim->prng, sim->sequence + 1);
     policy->compression_bottom = prng_chance(&sim->prng, 50) ? COMPRESSION_LZ4 : COMPRESSION_NONE;
-    policy->start = policy->end = (struct varve_slice){0};
-    if (policy->mode == COMPACTION_EVERYTHING && prng_chance(&sim->prng, 60)) {
-        unsigned first = (unsigned)prng_below(&sim->prng, SIM_KEYS - 1);
-        unsigned end = (unsigned)prng_between(&sim->prng, first + 1, SIM_KEYS - 1);
-        if (prng_chance(&sim->prng, 80))
-            policy->start = sim_key(first);
-        if (prng_chance(&sim->prng, 80))
-            policy->end = sim_key(end);
-    }
+    sim_pick_range(sim);
     for (size_t l = 0; l < VARVE_LEVELS_MAX; l++) /* they are not kept across an opening */
         policy->cursors[l] = (struct varve_slice){0};
 }
@@ -144,6 +151,7 @@ static void walk_begin(struct walk *walk)
     sim->policy.mode = mode < 7   ? COMPACTION_DUE
                        : mode < 9 ? COMPACTION_FOLD
                                   : COMPACTION_EVERYTHING;
+    sim_pick_range(sim);
     if (!sim_merge_begin(sim, &walk->merges[count]))
         return;
     const struct compaction_plan *plan = &walk->merges[count].plan;
