@@ -226,15 +226,7 @@ static void table_dropped(struct table_owner *owner, uint64_t file_id)
 {
     struct varve_db *db =
         (struct varve_db *)(void *)((char *)owner - offsetof(struct varve_db, table_owner));
-    char path[FILENAME_BYTES_MAX];
-
-    table_cache_drop(db->tables, file_id);
-    enum varve_status status = filename_path(path, db->dir, FILE_TABLE, file_id);
-    if (status == VARVE_OK)
-        status = env_remove(db->env, path);
-    if (status != VARVE_OK)
-        log_write(&db->log, VARVE_LOG_WARNING, "cannot remove table %llu: %s; the next open will",
-                  (unsigned long long)file_id, varve_status_text(status));
+    removal_add(&db->removal, file_id);
 }
 
 /* Makes the directory if it may, and takes the lock before anything in it is read. */
@@ -329,12 +321,14 @@ static struct varve_db *db_new(const struct varve_options *options, struct env *
     memory_budget_attach(&db->memory, MEMORY_QUEUE, &db->commit.queue.held_bytes);
     db->write_queue_bytes = queue_limit(options);
     background_init(&db->background, db);
+    removal_init(&db->removal, db);
     return db;
 }
 
 /* Takes down whatever stands. */
 static void db_free(struct varve_db *db)
 {
+    removal_close(&db->removal);
     thread_pool_free(db->pool);
     view_slot_deinit(&db->view);
     manifest_deinit(&db->manifest);
@@ -344,6 +338,7 @@ static void db_free(struct varve_db *db)
     block_cache_free(db->blocks);
     memtable_pool_free(db->memtables);
     background_deinit(&db->background);
+    removal_deinit(&db->removal);
     commit_deinit(&db->commit);
     stall_deinit(&db->stall);
     memory_budget_deinit(&db->memory);

@@ -17,6 +17,7 @@
 #include "engine/manifest.h"
 #include "engine/memory_budget.h"
 #include "engine/memtable.h"
+#include "engine/removal.h"
 #include "engine/snapshot.h"
 #include "engine/stall.h"
 #include "engine/table_cache.h"
@@ -70,6 +71,7 @@ struct varve_db {
     struct wal_set wal;
     struct commit commit;
     struct background background;
+    struct removal removal;
     struct stall stall;
 
     struct memory_budget memory;
