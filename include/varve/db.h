@@ -182,6 +182,9 @@ enum varve_stall_cause {
     VARVE_STALL_BY_MEMORY,    /* is short, until a memtable is flushed */
 };
 
+/* Classes of commit groups: of 1 batch, of 2, of 3 and 4, of 5 to 8 …; the last has all above. */
+#define VARVE_GROUP_SIZES 12
+
 struct varve_level_stats {
     uint64_t runs, tables, bytes, entries;
 };
@@ -216,7 +219,8 @@ struct varve_stats {
     uint64_t memtable_bytes, memtable_entries, memtables; /* now, active and waiting */
 
     uint64_t wal_bytes, wal_groups, wal_syncs, wal_segment; /* written, groups, syncs, active id */
-    uint64_t wal_live_bytes;                                /* now, in live segments */
+    uint64_t wal_group_sizes[VARVE_GROUP_SIZES];
+    uint64_t wal_live_bytes; /* now, in live segments */
     uint64_t wal_segments_recycled;
 
     struct varve_level_stats levels[VARVE_LEVELS_MAX]; /* now */

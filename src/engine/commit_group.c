@@ -277,6 +277,15 @@ static void batch_insert_locked(struct varve_db *db, struct varve_slice bytes, u
     COUNT(db->counters.user_write_bytes, user_bytes);
 }
 
+/* The first i with count <= 1 << i, or the last one. */
+static size_t group_size_class(size_t count)
+{
+    size_t i = 0;
+    while (i < VARVE_GROUP_SIZES - 1 && count > (size_t)1 << i)
+        i++;
+    return i;
+}
+
 static void group_publish_locked(struct varve_db *db, const struct commit_group *group)
 {
     uint64_t sequence = db->wal.last_sequence;
@@ -287,6 +296,7 @@ static void group_publish_locked(struct varve_db *db, const struct commit_group 
         batch_insert_locked(db, pending_of(r)->sealed.bytes, sequence);
     }
     COUNT(db->counters.batches, group->count);
+    COUNT(db->counters.wal_group_sizes[group_size_class(group->count)], 1);
     db->wal.last_sequence = sequence;
     atomic_store_explicit(&db->visible, sequence, memory_order_release);
 }

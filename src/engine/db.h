@@ -33,6 +33,7 @@ struct db_counters {
     _Atomic uint64_t puts, deletes, gets, gets_found, seeks, batches, user_write_bytes;
     _Atomic uint64_t get_runs, get_blocks;
     _Atomic uint64_t wal_bytes, wal_groups, wal_syncs, wal_segments_recycled;
+    _Atomic uint64_t wal_group_sizes[VARVE_GROUP_SIZES];
     _Atomic uint64_t flushes, flush_bytes;
     struct db_compaction_counters {
         _Atomic uint64_t count, bytes_read, bytes_written, us;

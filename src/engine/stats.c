@@ -41,6 +41,8 @@ static void counters_read(struct varve_db *db, struct varve_stats *stats)
     stats->wal_groups = READ(c->wal_groups);
     stats->wal_syncs = READ(c->wal_syncs);
     stats->wal_segments_recycled = READ(c->wal_segments_recycled);
+    for (size_t i = 0; i < VARVE_GROUP_SIZES; i++)
+        stats->wal_group_sizes[i] = READ(c->wal_group_sizes[i]);
     stats->flushes = READ(c->flushes);
     stats->flush_bytes = READ(c->flush_bytes);
     for (size_t l = 0; l < VARVE_LEVELS_MAX; l++) {

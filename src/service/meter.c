@@ -15,6 +15,11 @@ static const char *const method_names[] = {
     [METHOD_DELETE] = "DELETE", [METHOD_POST] = "POST", [METHOD_OTHER] = "other",
 };
 
+const uint64_t meter_bounds_us[METER_BOUND_COUNT] = {
+    50,     100,    200,    500,     1000,    2000,    5000,     10000,    20000,    50000,
+    100000, 200000, 500000, 1000000, 2000000, 5000000, 10000000, 30000000, 60000000,
+};
+
 static const unsigned status_codes[] = {
 #define STATUS_CODE(code) code,
     METER_STATUS_MAP(STATUS_CODE)
@@ -67,9 +72,21 @@ static enum meter_op op_find(enum meter_route route, enum request_method method)
     }
 }
 
+static void requests_record(struct meter_requests *requests, uint64_t duration_us)
+{
+    meter_add(&requests->count, 1);
+    meter_add(&requests->sum_us, duration_us);
+    size_t i = 0;
+    while (i < METER_BOUND_COUNT && duration_us > meter_bounds_us[i])
+        i++;
+    if (i < METER_BOUND_COUNT)
+        meter_add(&requests->buckets[i], 1);
+}
+
 void meter_record(struct meter *meter, const struct meter_event *event)
 {
-    meter_add(&meter->requests[event->route][event->method][status_find(event->status)], 1);
+    requests_record(&meter->requests[event->route][event->method][status_find(event->status)],
+                    event->duration_us);
     meter_add(&meter->bytes_in, event->bytes_in);
     meter_add(&meter->bytes_out, event->bytes_out);
     enum meter_op op = event->is_scan ? METER_OP_SCAN : op_find(event->route, event->method);
@@ -89,13 +106,23 @@ static void counter_merge(_Atomic uint64_t *into, const _Atomic uint64_t *from)
     meter_add(into, atomic_load_explicit(from, memory_order_relaxed));
 }
 
+static void requests_merge(struct meter_requests *into, const struct meter_requests *from)
+{
+    if (atomic_load_explicit(&from->count, memory_order_relaxed) == 0)
+        return;
+    counter_merge(&into->count, &from->count);
+    counter_merge(&into->sum_us, &from->sum_us);
+    for (size_t i = 0; i < METER_BOUND_COUNT; i++)
+        counter_merge(&into->buckets[i], &from->buckets[i]);
+}
+
 void meter_merge(struct meter *into, const struct meter *from)
 {
     for (int route = 0; route < METER_ROUTE_COUNT; route++)
         for (int method = 0; method < METER_METHOD_COUNT; method++)
             for (int status = 0; status < METER_STATUS_COUNT; status++)
-                counter_merge(&into->requests[route][method][status],
-                              &from->requests[route][method][status]);
+                requests_merge(&into->requests[route][method][status],
+                               &from->requests[route][method][status]);
     counter_merge(&into->bytes_in, &from->bytes_in);
     counter_merge(&into->bytes_out, &from->bytes_out);
     counter_merge(&into->connections_accepted, &from->connections_accepted);

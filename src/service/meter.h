@@ -91,8 +91,17 @@ enum meter_denial {
         METER_DENIAL_COUNT
 };
 
+/* Upper bounds of the buckets of durations. */
+#define METER_BOUND_COUNT 19
+extern const uint64_t meter_bounds_us[METER_BOUND_COUNT];
+
+struct meter_requests {
+    _Atomic uint64_t count, sum_us;
+    _Atomic uint64_t buckets[METER_BOUND_COUNT]; /* each without those below it */
+};
+
 struct meter {
-    _Atomic uint64_t requests[METER_ROUTE_COUNT][METER_METHOD_COUNT][METER_STATUS_COUNT];
+    struct meter_requests requests[METER_ROUTE_COUNT][METER_METHOD_COUNT][METER_STATUS_COUNT];
     _Atomic uint64_t bytes_in, bytes_out; /* bodies */
     _Atomic uint64_t connections_accepted, connections_refused, connections_timed_out;
     _Atomic uint64_t denials[METER_DENIAL_COUNT];

@@ -253,10 +253,19 @@ static void write_reading(struct json_writer *w, const struct varve_stats *stats
     write_uint(w, "slowdown_us", stats->slowdown_us);
     write_uint(w, "debt_percent", stats->debt_percent);
     json_write_object_end(w);
+}
+
+static void write_disk(struct json_writer *w, const struct metrics *metrics)
+{
+    const struct varve_stats *stats = &metrics->stats;
+    struct disk_info info = {0};
+    disk_info_read(metrics->settings->config.data_dir, &info);
     begin_group(w, "disk");
     write_uint(w, "tables", stats->tables);
     write_uint(w, "table_bytes", stats->table_bytes);
     write_uint(w, "wal_bytes", stats->wal_live_bytes);
+    write_uint(w, "size_bytes", info.size_bytes);
+    write_uint(w, "free_bytes", info.free_bytes);
     json_write_object_end(w);
 }
 
@@ -306,6 +315,7 @@ enum varve_status metrics_write_json(const struct metrics *metrics, struct buf *
         write_levels(&w, &metrics->stats);
         write_merging(&w, metrics);
         write_reading(&w, &metrics->stats);
+        write_disk(&w, metrics);
     }
     json_write_object_end(&w);
     return json_writer_status(&w);

@@ -255,49 +255,57 @@ static void add_amplification(struct text *text, const struct varve_amplificatio
 
 /* Histograms. */
 
-static const uint64_t bounds_us[] = {
-    50,     100,    200,    500,     1000,    2000,    5000,     10000,    20000,    50000,
-    100000, 200000, 500000, 1000000, 2000000, 5000000, 10000000, 30000000, 60000000,
+struct distribution {
+    const uint64_t *bounds, *cumulative; /* upper bounds, values up to each */
+    size_t bound_count;
+    uint64_t count, sum;
+    double unit; /* of bounds and sum, in that of the metric */
 };
-#define BOUND_COUNT (sizeof bounds_us / sizeof bounds_us[0])
 
-/* `label` is name="value", or empty. */
-static void add_buckets(struct text *text, const char *name, const char *label,
-                        const uint64_t *cumulative, uint64_t count, uint64_t sum_us)
+#define MICROSECOND 1e-6
+
+/* `label` is name="value",… or empty. */
+static void add_distribution(struct text *text, const char *name, const char *label,
+                             const struct distribution *values)
 {
-    char full[96], labels[96];
+    char full[96], labels[160];
     const char *comma = label[0] != '\0' ? "," : "";
     snprintf(full, sizeof full, "%s_bucket", name);
-    for (size_t i = 0; i < BOUND_COUNT; i++) {
+    for (size_t i = 0; i < values->bound_count; i++) {
+        uint64_t up_to = values->cumulative[i];
         snprintf(labels, sizeof labels, "{%s%sle=\"%g\"}", label, comma,
-                 (double)bounds_us[i] / 1e6);
+                 (double)values->bounds[i] * values->unit);
         /* counted a moment before `count`, or after it */
-        add_uint(text, full, labels, cumulative[i] < count ? cumulative[i] : count);
+        add_uint(text, full, labels, up_to < values->count ? up_to : values->count);
     }
     snprintf(labels, sizeof labels, "{%s%sle=\"+Inf\"}", label, comma);
-    add_uint(text, full, labels, count);
+    add_uint(text, full, labels, values->count);
     snprintf(labels, sizeof labels, label[0] != '\0' ? "{%s}" : "%s", label);
     snprintf(full, sizeof full, "%s_sum", name);
-    add_number(text, full, labels, (double)sum_us / 1e6);
+    add_number(text, full, labels, (double)values->sum * values->unit);
     snprintf(full, sizeof full, "%s_count", name);
-    add_uint(text, full, labels, count);
+    add_uint(text, full, labels, values->count);
 }
 
-static void add_request_latency(struct text *text, const struct meter *meter)
+static void add_group_sizes(struct text *text, const struct varve_stats *stats)
 {
-    static const char name[] = "varve_http_request_duration_seconds";
-    begin_metric(text, name, "histogram",
-                 "Time from a request's first line to its answer, by operation.");
-    for (int op = 0; op < METER_OP_COUNT; op++) {
-        const struct histogram *histogram = &meter->latency_us[op];
-        uint64_t cumulative[BOUND_COUNT];
-        char label[32];
-        for (size_t i = 0; i < BOUND_COUNT; i++)
-            cumulative[i] = histogram_count_up_to(histogram, bounds_us[i]);
-        snprintf(label, sizeof label, "op=\"%s\"", meter_op_name((enum meter_op)op));
-        add_buckets(text, name, label, cumulative, atomic_load(&histogram->count),
-                    atomic_load(&histogram->sum));
+    static const char name[] = "varve_wal_group_batches";
+    uint64_t bounds[VARVE_GROUP_SIZES - 1], cumulative[VARVE_GROUP_SIZES - 1], count = 0;
+    for (size_t i = 0; i < VARVE_GROUP_SIZES - 1; i++) {
+        count += stats->wal_group_sizes[i];
+        bounds[i] = UINT64_C(1) << i;
+        cumulative[i] = count;
     }
+    struct distribution sizes = {
+        .bounds = bounds,
+        .cumulative = cumulative,
+        .bound_count = VARVE_GROUP_SIZES - 1,
+        .count = count + stats->wal_group_sizes[VARVE_GROUP_SIZES - 1],
+        .sum = stats->batches,
+        .unit = 1,
+    };
+    begin_metric(text, name, "histogram", "Batches that were committed together.");
+    add_distribution(text, name, "", &sizes);
 }
 
 static void add_store_latency(struct text *text, const struct metrics *metrics)
@@ -313,34 +321,68 @@ static void add_store_latency(struct text *text, const struct metrics *metrics)
         {VARVE_LATENCY_COMPACTION, "varve_compaction_duration_seconds", "Time of a compaction."},
     };
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        uint64_t cumulative[BOUND_COUNT] = {0};
-        varve_latency_buckets(service_db(metrics->service), kinds[i].which, bounds_us, BOUND_COUNT,
-                              cumulative);
-        begin_metric(text, kinds[i].name, "histogram", kinds[i].help);
         const struct varve_latency_stats *latency = &metrics->latency[kinds[i].which];
-        add_buckets(text, kinds[i].name, "", cumulative, latency->count, latency->sum_us);
+        uint64_t cumulative[METER_BOUND_COUNT] = {0};
+        struct distribution times = {
+            .bounds = meter_bounds_us,
+            .cumulative = cumulative,
+            .bound_count = METER_BOUND_COUNT,
+            .count = latency->count,
+            .sum = latency->sum_us,
+            .unit = MICROSECOND,
+        };
+        varve_latency_buckets(service_db(metrics->service), kinds[i].which, meter_bounds_us,
+                              METER_BOUND_COUNT, cumulative);
+        begin_metric(text, kinds[i].name, "histogram", kinds[i].help);
+        add_distribution(text, kinds[i].name, "", &times);
     }
 }
 
 /* The service. */
 
-static void add_requests(struct text *text, const struct meter *meter)
+static void add_request_count(struct text *text, const char *name, const char *label,
+                              const struct meter_requests *requests)
 {
-    static const char name[] = "varve_http_requests_total";
-    begin_metric(text, name, COUNTER, "Requests answered, by method, route and status code.");
+    char labels[128];
+    snprintf(labels, sizeof labels, "{%s}", label);
+    add_uint(text, name, labels, atomic_load(&requests->count));
+}
+
+static void add_request_times(struct text *text, const char *name, const char *label,
+                              const struct meter_requests *requests)
+{
+    uint64_t cumulative[METER_BOUND_COUNT], up_to = 0;
+    for (size_t i = 0; i < METER_BOUND_COUNT; i++)
+        cumulative[i] = up_to += atomic_load(&requests->buckets[i]);
+    struct distribution times = {
+        .bounds = meter_bounds_us,
+        .cumulative = cumulative,
+        .bound_count = METER_BOUND_COUNT,
+        .count = atomic_load(&requests->count),
+        .sum = atomic_load(&requests->sum_us),
+        .unit = MICROSECOND,
+    };
+    add_distribution(text, name, label, &times);
+}
+
+/* Calls `add` for each combination that has occurred. */
+static void add_requests(struct text *text, const char *name, const struct meter *meter,
+                         void (*add)(struct text *text, const char *name, const char *label,
+                                     const struct meter_requests *requests))
+{
     for (int route = 0; route < METER_ROUTE_COUNT; route++) {
         for (int method = 0; method < METER_METHOD_COUNT; method++) {
             for (int status = 0; status < METER_STATUS_COUNT; status++) {
-                uint64_t count = atomic_load(&meter->requests[route][method][status]);
-                if (count == 0)
+                const struct meter_requests *requests = &meter->requests[route][method][status];
+                char label[112], code[8];
+                if (atomic_load(&requests->count) == 0)
                     continue;
-                char labels[128], code[8];
                 unsigned number = meter_status_code((enum meter_status)status);
                 snprintf(code, sizeof code, "%u", number);
-                snprintf(labels, sizeof labels, "{method=\"%s\",route=\"%s\",code=\"%s\"}",
+                snprintf(label, sizeof label, "method=\"%s\",route=\"%s\",code=\"%s\"",
                          meter_method_name((enum request_method)method),
                          meter_route_path((enum meter_route)route), number != 0 ? code : "other");
-                add_uint(text, name, labels, count);
+                add(text, name, label, requests);
             }
         }
     }
@@ -356,6 +398,17 @@ static void add_deferred(struct text *text, const struct meter *meter)
         snprintf(labels, sizeof labels, "{op=\"%s\"}", meter_op_name((enum meter_op)op));
         add_uint(text, name, labels, atomic_load(&meter->deferred[op]));
     }
+}
+
+static void add_http(struct text *text, const struct meter *meter)
+{
+    static const char count[] = "varve_http_requests_total";
+    static const char times[] = "varve_http_request_duration_seconds";
+    begin_metric(text, count, COUNTER, "Requests answered, by method, route and status code.");
+    add_requests(text, count, meter, add_request_count);
+    begin_metric(text, times, "histogram",
+                 "Time from a request's first line to its answer, by the same.");
+    add_requests(text, times, meter, add_request_times);
 }
 
 static void add_denials(struct text *text, const struct meter *meter)
@@ -422,7 +475,7 @@ static void add_service(struct text *text, const struct metrics *metrics)
         snprintf(labels, sizeof labels, "{state=\"%s\"}", states[i]);
         add_uint(text, "varve_state", labels, strcmp(states[i], state_name(metrics)) == 0);
     }
-    add_requests(text, meter);
+    add_http(text, meter);
     add_denials(text, meter);
     begin_metric(text, "varve_config_reloads_total", COUNTER, "Reloads, by result.");
     add_uint(text, "varve_config_reloads_total", "{result=\"ok\"}", atomic_load(&service->reloads));
@@ -432,7 +485,6 @@ static void add_service(struct text *text, const struct metrics *metrics)
         add_metric(text, "varve_tls_certificate_expiry_timestamp_seconds", GAUGE,
                    "When the certificate expires, since 1970.",
                    (uint64_t)tls_expires_at(metrics->settings->tls));
-    add_request_latency(text, meter);
     add_deferred(text, meter);
     add_metric(text, "varve_http_request_body_bytes_total", COUNTER, "Bytes of bodies received.",
                atomic_load(&meter->bytes_in));
@@ -476,6 +528,16 @@ static void add_process(struct text *text, const struct metrics *metrics)
                (uint64_t)metrics->service->started_at);
 }
 
+static void add_disk(struct text *text, const struct metrics *metrics)
+{
+    struct disk_info info = {0};
+    disk_info_read(metrics->settings->config.data_dir, &info);
+    add_metric(text, "varve_disk_size_bytes", GAUGE, "Size of the store's file system.",
+               info.size_bytes);
+    add_metric(text, "varve_disk_free_bytes", GAUGE, "What the store may still take of it.",
+               info.free_bytes);
+}
+
 enum varve_status metrics_write_text(const struct metrics *metrics, struct buf *out)
 {
     struct text text = {.out = out};
@@ -505,7 +567,9 @@ enum varve_status metrics_write_text(const struct metrics *metrics, struct buf *
         add_merged(&text, &metrics->stats);
         add_amplification(&text, &metrics->stats.amplification);
         add_store_latency(&text, metrics);
+        add_group_sizes(&text, &metrics->stats);
     }
+    add_disk(&text, metrics);
     add_process(&text, metrics);
     return text.status;
 }

@@ -1,9 +1,10 @@
-/* From getrusage and /proc/self. */
+/* From getrusage, /proc/self and statvfs. */
 #include "service/process_info.h"
 
 #include <dirent.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static double seconds(struct timeval time)
@@ -42,4 +43,13 @@ void process_info_read(struct process_info *ret_info)
         ret_info->resident_bytes = resident_pages * page_bytes;
     }
     fclose(file);
+}
+
+void disk_info_read(const char *path, struct disk_info *ret_info)
+{
+    struct statvfs info = {0};
+    if (statvfs(path, &info) != 0)
+        return;
+    ret_info->size_bytes = (uint64_t)info.f_blocks * info.f_frsize;
+    ret_info->free_bytes = (uint64_t)info.f_bavail * info.f_frsize;
 }

@@ -1,4 +1,4 @@
-/* service/process_info.h: what the kernel says about this process. Thread safe. */
+/* service/process_info.h: what the kernel says about this process and its disk. Thread safe. */
 #ifndef SERVICE_PROCESS_INFO_H
 #define SERVICE_PROCESS_INFO_H
 
@@ -12,5 +12,12 @@ struct process_info {
 
 /* What cannot be found out is 0. */
 void process_info_read(struct process_info *ret_info);
+
+struct disk_info {
+    uint64_t size_bytes, free_bytes; /* free: for this user */
+};
+
+/* Of the file system that `path` is on; what cannot be found out is 0. */
+void disk_info_read(const char *path, struct disk_info *ret_info);
 
 #endif
