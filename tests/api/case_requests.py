@@ -305,7 +305,11 @@ class Documented(RequestCase):
         return self.send(operation, self.plain(operation), self.world(worlds.Crowded))
 
     def no_space(self, operation):
-        return self.send(operation, self.plain(operation), self.world(worlds.full))
+        daemon = self.world(worlds.full)
+        request = self.plain(operation)
+        if 507 not in operation.responses:
+            return self.send(operation, request, daemon)
+        return daemon.ask_when_full(lambda: self.send(operation, request, daemon))
 
     by_status = {
         304: not_modified, 400: bad_request, 401: unauthorized, 403: forbidden, 404: not_found,

@@ -101,9 +101,21 @@ class Full(Daemon):
                         self.data_dir], check=True)
         self.mounted = True
         super().start(wait)
+        self.fill_up()
+        return self
+
+    def fill_up(self):
         for size in FILL_SIZES:
             self.fill(os.urandom(size))
-        return self
+
+    def ask_when_full(self, ask):
+        """The answer to `ask`, which is tried again where merging has just made room."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            answer = ask()
+            if answer.status == 507 or time.monotonic() > deadline:
+                return answer
+            self.fill_up()
 
     def fill(self, value):
         for number in range(2 * FULL_BYTES // (len(value) + 100)):
