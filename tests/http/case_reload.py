@@ -83,7 +83,7 @@ class ReloadCase(ProcessCase):
 
 
 class Settings(ReloadCase):
-    settings = {"max_body_bytes": "1MiB", "max_connections": "8"}
+    settings = {"max_body_bytes": "1MiB", "max_connections": "8", "header_timeout_ms": "60m"}
 
     def test_limits_change_for_connections_that_are_open(self):
         with self.daemon.connect() as conn:
@@ -195,12 +195,18 @@ class Settings(ReloadCase):
             self.assertIn('\nvarve_config_reloads_total{result="%s"} %d\n' % (result, count), text)
 
     def test_during_the_drain_it_does_nothing(self):
+        self.configure(drain_delay_ms="60m")
+        self.reload()
+        before = len(self.daemon.log())
         self.daemon.signal(signal.SIGTERM)
         self.until(lambda: "shutting down" in self.daemon.log(), "SIGTERM is not seen")
-        for _ in range(3):
+        for _ in range(10):
             self.daemon.signal(signal.SIGHUP)
+            time.sleep(0.05)
+            self.assertEqual(self.daemon.request("GET", "/health").status, 503)
+        self.daemon.signal(signal.SIGTERM)  # cuts the delay short
         self.assertEqual(self.daemon.wait_end(), 0, self.daemon.log_tail())
-        self.assertNotIn("reload:", self.daemon.log())
+        self.assertNotIn("reload:", self.daemon.log()[before:])
 
 
 class Notifications(ReloadCase):
