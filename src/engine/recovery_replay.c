@@ -153,6 +153,10 @@ static enum varve_status tail_judge(struct recovery_replay *replay, struct wal_r
 {
     struct varve_db *db = replay->db;
     struct wal_tail tail = {0};
+    if (reader->file_bytes < WAL_BYTES_LEAST)
+        return error_set(replay->error, VARVE_CORRUPT, reader->path, reader->file_bytes,
+                         "the segment is shorter than it was made: its end is missing; restore a "
+                         "backup");
     enum varve_status status = wal_reader_judge(reader, &tail);
     if (status != VARVE_OK)
         return status;

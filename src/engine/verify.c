@@ -8,6 +8,7 @@
 #include "engine/manifest_fold.h"
 #include "engine/recovery_scan.h"
 #include "engine/table_verify.h"
+#include "engine/wal.h"
 #include "format/batch_codec.h"
 #include "format/filename.h"
 #include "format/wal_reader.h"
@@ -218,6 +219,9 @@ static enum varve_status tail_check(struct verify *verify, struct wal_reader *re
                                     struct varve_error *what)
 {
     struct wal_tail tail = {0};
+    if (reader->file_bytes < WAL_BYTES_LEAST)
+        return error_set(what, VARVE_CORRUPT, reader->path, reader->file_bytes,
+                         "the segment is shorter than it was made: its end is missing");
     enum varve_status status = wal_reader_judge(reader, &tail);
     if (status != VARVE_OK || tail.kind == WAL_TAIL_CLEAN)
         return status;

@@ -9,7 +9,6 @@
 
 #include "engine/db.h"
 
-#define WAL_ZERO_STEP_LEAST ((uint64_t)16 << 10)
 #define WAL_ZERO_STEP_MOST ((uint64_t)1 << 20)
 
 void wal_set_init(struct wal_set *wal)
@@ -29,8 +28,8 @@ void wal_set_deinit(struct wal_set *wal)
 static uint64_t zero_step_bytes(const struct varve_db *db)
 {
     uint64_t step = db->options.memtable_bytes / 4;
-    if (step < WAL_ZERO_STEP_LEAST)
-        return WAL_ZERO_STEP_LEAST;
+    if (step < WAL_BYTES_LEAST)
+        return WAL_BYTES_LEAST;
     return step > WAL_ZERO_STEP_MOST ? WAL_ZERO_STEP_MOST : step;
 }
 

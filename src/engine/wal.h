@@ -9,6 +9,9 @@
 
 #define WAL_SPARES_MAX 64
 
+/* Every segment is made at least so long, zeros included, before anything depends on it. */
+#define WAL_BYTES_LEAST ((uint64_t)16 << 10)
+
 struct memtable;
 struct varve_db;
 

@@ -94,6 +94,23 @@ START_TEST(the_idle_mark_shows_damage_at_the_end)
 }
 END_TEST
 
+/* Cut off just behind a frame, the log would look as if it had ended there; but it is shorter than
+ * any segment is made. */
+START_TEST(a_segment_shorter_than_it_was_made)
+{
+    struct fixture f;
+    fixture_init(&f);
+    uint64_t id = active_segment(&f);
+    rig_put(f.db, "a", "1", VARVE_SYNC_ON);
+    rig_put(f.db, "b", "2", VARVE_SYNC_ON);
+    die(&f);
+    uint64_t end = frame_find(&f, id, 0).end_offset;
+    ck_assert(crash_env_cut_file(f.crash, segment_path(id), end));
+    expect_refused(&f, VARVE_CORRUPT, segment_path(id), end);
+    fixture_deinit(&f);
+}
+END_TEST
+
 /* Small values and large ones, which recovery treats in different ways, in more than one segment
  * and more than one table. */
 START_TEST(values_of_all_sizes_come_back)
@@ -387,6 +404,7 @@ int main(void)
     tcase_add_test(rules, tail_mode_cuts_a_torn_tail_and_saves_it);
     tcase_add_test(rules, synced_damage_is_refused);
     tcase_add_test(rules, the_idle_mark_shows_damage_at_the_end);
+    tcase_add_test(rules, a_segment_shorter_than_it_was_made);
     tcase_add_test(rules, values_of_all_sizes_come_back);
     tcase_add_test(rules, a_missing_segment_is_refused);
     tcase_add_test(rules, a_sealed_segment_must_be_whole);
