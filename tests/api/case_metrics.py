@@ -101,14 +101,22 @@ class Metrics(MetricsCase):
             self.assertRegex(labels, r'^\{method="\w+",route="[^"]+",code="\d{3}"\}$')
 
     def test_times_of_requests_add_up(self):
+        """The sum lies between what the buckets make of it at least and at most."""
         text = self.metrics()
         name = "varve_http_request_duration_seconds"
-        for labels, count in re.findall(r"^%s_count\{(.*)\} (\d+)$" % name, text, re.M):
-            steps = [int(n) for n in re.findall(
-                r'^%s_bucket\{%s,le="[^"]+"\} (\d+)$' % (name, re.escape(labels)), text, re.M)]
+        for labels, total in re.findall(r"^%s_sum\{(.*)\} (\S+)$" % name, text, re.M):
+            steps = [(float(bound), int(count)) for bound, count in re.findall(
+                r'^%s_bucket\{%s,le="([^"]+)"\} (\d+)$' % (name, re.escape(labels)), text, re.M)]
+            least = most = below = before = 0
+            for bound, count in steps:
+                least += (count - before) * below
+                most += (count - before) * bound if count > before else 0
+                below, before = bound, count
             with self.subTest(labels=labels):
-                self.assertEqual(steps, sorted(steps))
-                self.assertEqual(steps[-1], int(count))
+                self.assertEqual([count for _, count in steps], sorted(n for _, n in steps))
+                self.assertIn("%s_count{%s} %d\n" % (name, labels, steps[-1][1]), text)
+                self.assertGreaterEqual(float(total) + 1e-6, least)
+                self.assertLessEqual(float(total), most)
 
     def test_group_sizes_add_up(self):
         def figure(name):
