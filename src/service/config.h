@@ -46,6 +46,8 @@ struct service_config {
 
     size_t max_connections;
     size_t max_streams;
+    size_t stream_timeout_ms;
+    size_t stream_idle_ms;
     size_t max_body_bytes;
     size_t bodies_in_flight_bytes;
     size_t answers_in_flight_bytes;

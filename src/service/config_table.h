@@ -50,6 +50,10 @@ enum config_kind {
       "open connections; further ones are answered 503")                                           \
     X(COUNT, max_streams, max_streams, "64", 1, 100000, NULL,                                      \
       "scans of whole ranges at the same time; further ones are answered 503")                     \
+    X(MILLISECONDS, stream_timeout_ms, stream_timeout_ms, "60m", 100, 604800000, NULL,             \
+      "a stream is cut off after this time")                                                       \
+    X(MILLISECONDS, stream_idle_ms, stream_idle_ms, "30s", 100, 86400000, NULL,                    \
+      "a stream of which the client takes nothing for this time is cut off")                       \
     X(SIZE, max_body_bytes, max_body_bytes, "32MiB", CONFIG_KIB(1), CONFIG_GIB(1), NULL,           \
       "one request body")                                                                          \
     X(SIZE, max_value_bytes, engine.value_bytes_max, "16MiB", 1, VARVE_VALUE_BYTES_MAX, NULL,      \
@@ -128,6 +132,8 @@ enum config_kind {
     X(log_level)                                                                                   \
     X(max_connections)                                                                             \
     X(max_streams)                                                                                 \
+    X(stream_timeout_ms)                                                                           \
+    X(stream_idle_ms)                                                                              \
     X(max_body_bytes)                                                                              \
     X(bodies_in_flight_bytes)                                                                      \
     X(answers_in_flight_bytes)                                                                     \

@@ -41,6 +41,7 @@ void connection_enter(struct connection *connection, enum connection_phase phase
     connection->body_bytes = 0;
     connection->answer_bytes = 0;
     connection->acked_ms = 0;
+    connection->starved = false;
 }
 
 #define KERNEL_CLOCK_SLACK_MS 20u /* it counts in ticks */
@@ -92,16 +93,16 @@ static enum connection_verdict judge_header(struct connection *connection,
     return overdue_if(age_ms > config->idle_timeout_ms);
 }
 
-/* A client that takes nothing for the idle time has lost interest. */
-static bool answer_is_stuck(struct connection *connection, const struct service_config *config,
-                            uint64_t now_ms, uint64_t age_ms)
+/* How long the client has taken nothing of what there is to take. */
+static uint64_t answer_idle_ms(struct connection *connection, uint64_t now_ms, uint64_t age_ms)
 {
     struct tcp_view view = look_at_tcp(connection, age_ms);
-    if (connection->acked_ms == 0 || view.acked_bytes != connection->acked_bytes) {
+    if (connection->acked_ms == 0 || connection->starved ||
+        view.acked_bytes != connection->acked_bytes) {
         connection->acked_bytes = view.acked_bytes;
         connection->acked_ms = now_ms;
     }
-    return now_ms - connection->acked_ms > config->idle_timeout_ms;
+    return now_ms - connection->acked_ms;
 }
 
 /* The time that `bytes` may take: at the least rate, and some more to begin with. */
@@ -125,9 +126,10 @@ enum connection_verdict connection_judge(struct connection *connection,
                            age_ms > transfer_ms(config->header_timeout_ms, connection->body_bytes,
                                                 config->body_min_rate)));
     case CONNECTION_WORK:
-        return CONNECTION_STAYS; /* the store always answers */
+    case CONNECTION_STREAM:
+        return CONNECTION_STAYS; /* the store always answers, and scans are judged apart */
     case CONNECTION_ANSWER:
-        return overdue_if(answer_is_stuck(connection, config, now_ms, age_ms) ||
+        return overdue_if(answer_idle_ms(connection, now_ms, age_ms) > config->idle_timeout_ms ||
                           (config->body_min_rate > 0 &&
                            age_ms > transfer_ms(config->idle_timeout_ms, connection->answer_bytes,
                                                 config->body_min_rate)));
@@ -137,10 +139,22 @@ enum connection_verdict connection_judge(struct connection *connection,
 
 /* While a request waits nobody reads from its connection, so nobody would see it end. A client that
  * has ended its own half only is taken for one that has gone. */
-enum scan_cut connection_judge_scan(const struct connection *connection)
+static bool peer_has_gone(const struct connection *connection)
 {
     struct pollfd polled = {.fd = connection->fd, .events = POLLRDHUP};
-    return poll(&polled, 1, 0) > 0 ? SCAN_CLIENT_GONE : SCAN_RUNS;
+    return poll(&polled, 1, 0) > 0;
+}
+
+enum scan_cut connection_judge_scan(struct connection *connection,
+                                    const struct service_config *config, uint64_t now_ms)
+{
+    if (connection->phase != CONNECTION_STREAM)
+        return peer_has_gone(connection) ? SCAN_CLIENT_GONE : SCAN_RUNS;
+    uint64_t age_ms = now_ms > connection->since_ms ? now_ms - connection->since_ms : 0;
+    if (age_ms > config->stream_timeout_ms)
+        return SCAN_TIMED_OUT;
+    return answer_idle_ms(connection, now_ms, age_ms) > config->stream_idle_ms ? SCAN_STUCK
+                                                                               : SCAN_RUNS;
 }
 
 void connection_shut(struct connection *connection)

@@ -21,6 +21,7 @@ enum connection_phase {
     CONNECTION_BODY,   /* the header is complete */
     CONNECTION_WORK,   /* the request is complete, its answer is not ready */
     CONNECTION_ANSWER, /* the answer is being sent */
+    CONNECTION_STREAM, /* it is being sent while it is made */
 };
 
 struct connection {
@@ -33,9 +34,11 @@ struct connection {
     enum connection_phase phase;
     uint64_t since_ms;     /* when the phase began */
     uint64_t body_bytes;   /* BODY: come in so far */
-    uint64_t answer_bytes; /* ANSWER: to be sent */
-    uint64_t acked_bytes;  /* ANSWER: taken by the client, over all of the connection's life */
-    uint64_t acked_ms;     /* ANSWER: when that last grew; 0: not looked at yet */
+    uint64_t answer_bytes; /* ANSWER: to be sent; STREAM: given to libmicrohttpd so far */
+    uint64_t
+        acked_bytes;   /* ANSWER, STREAM: taken by the client, over all of the connection's life */
+    uint64_t acked_ms; /* ANSWER, STREAM: when that last grew; 0: not looked at yet */
+    bool starved;      /* STREAM: there is nothing to send yet */
 };
 
 /* The connections of a loop. A zeroed one is empty. */
@@ -58,7 +61,8 @@ enum connection_verdict connection_judge(struct connection *connection,
                                          const struct service_config *config, uint64_t now_ms);
 
 /* Why its scan is to end, if it is. */
-enum scan_cut connection_judge_scan(const struct connection *connection);
+enum scan_cut connection_judge_scan(struct connection *connection,
+                                    const struct service_config *config, uint64_t now_ms);
 
 /* Ends it: libmicrohttpd sees that at its next turn and closes it. */
 void connection_shut(struct connection *connection);

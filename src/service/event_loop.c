@@ -71,16 +71,24 @@ static void receive(struct varve_write_receiver *receiver, struct varve_write_re
         loop_signal(loop);
 }
 
-void event_loop_wait(struct event_loop *loop, struct exchange *exchange)
+void event_loop_suspend(struct exchange *exchange)
 {
     MHD_suspend_connection(exchange->connection);
+    exchange->suspended = true;
+}
+
+void event_loop_expect(struct event_loop *loop)
+{
     loop->waiting++;
 }
 
 static void wake(struct event_loop *loop, struct exchange *exchange)
 {
-    MHD_resume_connection(exchange->connection);
     loop->waiting--;
+    if (!exchange_on_delivered(exchange) || !exchange->suspended)
+        return;
+    exchange->suspended = false;
+    MHD_resume_connection(exchange->connection);
     loop->resumed = true;
 }
 
@@ -116,8 +124,11 @@ static void take_delivered(struct event_loop *loop)
         atomic_exchange_explicit(&loop->delivered, NULL, memory_order_acquire);
     while (list != NULL) {
         struct varve_write_request *next_list = list->reserved[0];
-        for (struct varve_write_request *request = list; request != NULL; request = request->next)
-            wake(loop, exchange_of_write(request));
+        while (list != NULL) {
+            struct varve_write_request *next = list->next;
+            wake(loop, exchange_of_write(list));
+            list = next;
+        }
         list = next_list;
     }
 }
@@ -147,11 +158,14 @@ static void run_daemon(struct event_loop *loop)
         loop->resumed || (MHD_get_timeout(loop->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0);
 }
 
-static void reap_scan(struct connection *c)
+static void reap_scan(struct event_loop *loop, struct connection *c)
 {
-    enum scan_cut cut = connection_judge_scan(c);
-    if (cut != SCAN_RUNS)
-        scan_cut(c->scan, cut);
+    enum scan_cut cut = connection_judge_scan(c, &loop->settings->config, loop->now_ms);
+    if (cut == SCAN_RUNS)
+        return;
+    scan_cut(c->scan, cut);
+    if (c->phase == CONNECTION_STREAM && !c->shut)
+        connection_shut(c);
 }
 
 static void reap_connection(struct event_loop *loop, struct connection *c)
@@ -171,7 +185,7 @@ static void reap(struct event_loop *loop)
     loop->reaped_ms = loop->now_ms;
     for (struct connection *c = loop->connections.first; c != NULL; c = c->next) {
         if (c->scan != NULL)
-            reap_scan(c);
+            reap_scan(loop, c);
         else if (!c->shut)
             reap_connection(loop, c);
     }
@@ -234,6 +248,11 @@ static void *loop_main(void *context)
     }
     MHD_stop_daemon(loop->daemon);
     loop->daemon = NULL;
+    loop->epoll_fd = -1;
+    while (loop->waiting > 0) { /* for scans that were cut off */
+        sleep_for_events(loop);
+        take_delivered(loop);
+    }
     return NULL;
 }
 

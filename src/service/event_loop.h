@@ -50,7 +50,7 @@ struct event_loop {
     bool resumed;              /* a connection was resumed since the daemon ran */
     bool wakes_again;          /* the daemon has more to do at once */
     bool quiesced;             /* the listener is closed */
-    size_t waiting;            /* exchanges that wait, their connections suspended */
+    size_t waiting;            /* write requests that are to be delivered */
     /* writes of this turn, to be queued in one step when the daemon has run */
     struct varve_db *gathered_db;
     struct varve_write_request *gathered, **gathered_end;
@@ -75,8 +75,11 @@ MUST_CHECK enum varve_status event_loop_start(struct event_loop *loop);
 void event_loop_drain(struct event_loop *loop, uint64_t patient_until_ms, uint64_t until_ms);
 void event_loop_join(struct event_loop *loop);
 
-/* Suspends the connection of an exchange until its write request is delivered. */
-void event_loop_wait(struct event_loop *loop, struct exchange *exchange);
+/* Suspends the connection of an exchange until its write request is delivered, which has been
+ * expected, or will be. */
+void event_loop_suspend(struct exchange *exchange);
+/* One write request more will be delivered: the loop does not end before. */
+void event_loop_expect(struct event_loop *loop);
 /* Queues a write at the end of this turn, with all others of the turn. Its exchange waits already.
  */
 void event_loop_gather(struct event_loop *loop, struct varve_db *db,

@@ -20,8 +20,10 @@
 #include "service/audit.h"
 #include "service/batch.h"
 #include "service/limits.h"
+#include "service/response.h"
 #include "service/router.h"
 #include "service/settings.h"
+#include "service/stream.h"
 #include "service/wire.h"
 
 #define SPARE_EXCHANGES_MAX 256u
@@ -50,6 +52,7 @@ void exchange_free(struct exchange *exchange)
     problem_deinit(&exchange->problem);
     json_results_deinit(&exchange->results);
     batch_work_free(exchange->batch_work);
+    scan_free(exchange->scan);
     varve_batch_free(exchange->batch);
     buf_deinit(&exchange->raw_target);
     buf_deinit(&exchange->header_list);
@@ -85,6 +88,7 @@ static void end_scan(struct exchange *exchange)
     if (exchange->scan == NULL)
         return;
     scan_free(exchange->scan);
+    exchange->scan = NULL;
     service_end_scan(exchange->loop->service);
 }
 
@@ -107,6 +111,8 @@ static void exchange_put_back(struct exchange *exchange)
     json_results_deinit(&exchange->results);
     batch_work_free(exchange->batch_work);
     batch_recycle(exchange);
+    for (size_t i = 0; i < 2; i++)
+        buf_deinit(&exchange->stream.chunks[i]);
     struct buf *bufs[] = {&exchange->raw_target, &exchange->header_list, &exchange->body,
                           &exchange->value, &exchange->answer.body};
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
@@ -149,19 +155,6 @@ void *exchange_on_target(void *context, const char *target, struct MHD_Connectio
     return exchange;
 }
 
-void exchange_on_completed(void *context, struct MHD_Connection *connection, void **exchange,
-                           enum MHD_RequestTerminationCode reason)
-{
-    struct event_loop *loop = context;
-    struct exchange *done = *exchange;
-    *exchange = NULL;
-    if (done == NULL)
-        return;
-    connection_enter(done->peer, CONNECTION_IDLE, loop->now_ms);
-    done->peer->scan = NULL;
-    exchange_put_back(done);
-}
-
 /* Answering. */
 
 enum exchange_step exchange_answer(struct exchange *exchange, unsigned status,
@@ -187,17 +180,6 @@ enum exchange_step exchange_fail(struct exchange *exchange, enum varve_status st
 static bool sends_body(const struct exchange *exchange)
 {
     return exchange->method != METHOD_HEAD && exchange->answer.status != MHD_HTTP_NOT_MODIFIED;
-}
-
-/* For a body that is not sent. */
-static ssize_t read_nothing(void *context, uint64_t offset, char *data, size_t size)
-{
-    return MHD_CONTENT_READER_END_WITH_ERROR;
-}
-
-static struct varve_slice answer_bytes(const struct answer *answer)
-{
-    return answer->lent.data.size > 0 ? answer->lent.data : buf_slice(&answer->body);
 }
 
 enum varve_status exchange_reserve_answer(struct exchange *exchange, size_t size)
@@ -229,51 +211,6 @@ static enum varve_status encode_problem(struct exchange *exchange)
                           &answer->body);
 }
 
-static bool add_header(struct MHD_Response *response, const char *name, const char *value)
-{
-    return MHD_add_response_header(response, name, value) == MHD_YES;
-}
-
-static bool add_revision_headers(struct MHD_Response *response, const struct answer *answer)
-{
-    if (answer->has_tag) {
-        char tag[ENTITY_TAG_BYTES];
-        entity_tag_format(answer->revision, answer->tag_form, tag);
-        if (!add_header(response, "ETag", tag))
-            return false;
-    }
-    char text[24];
-    snprintf(text, sizeof text, "%" PRIu64, answer->revision);
-    return add_header(response, "X-Varve-Revision", text);
-}
-
-static bool add_retry_after(struct MHD_Response *response, unsigned seconds)
-{
-    if (seconds == 0)
-        return true;
-    char text[16];
-    snprintf(text, sizeof text, "%u", seconds);
-    return add_header(response, "Retry-After", text);
-}
-
-static bool add_headers(struct MHD_Response *response, const struct exchange *exchange)
-{
-    const struct answer *answer = &exchange->answer;
-    bool closes = (exchange->has_problem && problem_closes(&exchange->problem)) ||
-                  service_state(exchange->loop->service) == SERVICE_DRAINING;
-    return add_header(response, "X-Request-Id", exchange->id.text) &&
-           (answer->content_type == NULL ||
-            add_header(response, "Content-Type", answer->content_type)) &&
-           (!answer->has_revision || add_revision_headers(response, answer)) &&
-           (!answer->nosniff || add_header(response, "X-Content-Type-Options", "nosniff")) &&
-           add_retry_after(response, answer->retry_after_s) &&
-           (!exchange->has_problem || exchange->problem.allow == NULL ||
-            add_header(response, "Allow", exchange->problem.allow)) &&
-           (!exchange->has_problem || exchange->problem.challenge == NULL ||
-            add_header(response, "WWW-Authenticate", exchange->problem.challenge)) &&
-           (!closes || add_header(response, "Connection", "close"));
-}
-
 /* Counts it and writes it to the log. */
 static void record(struct exchange *exchange)
 {
@@ -284,7 +221,7 @@ static void record(struct exchange *exchange)
         .method = exchange->method,
         .status = exchange->answer.status,
         .bytes_in = exchange->body_seen,
-        .bytes_out = sends_body(exchange) ? answer_bytes(&exchange->answer).size : 0,
+        .bytes_out = sends_body(exchange) ? exchange->peer->answer_bytes : 0,
         .duration_us = duration_us,
         .is_scan = exchange->scan != NULL,
     };
@@ -314,23 +251,18 @@ static enum MHD_Result queue_answer(struct exchange *exchange)
         if (encode_problem(exchange) != VARVE_OK)
             return MHD_NO;
     }
-    struct varve_slice body = answer_bytes(answer);
-    struct MHD_Response *response =
-        answer->is_length_only
-            ? MHD_create_response_from_callback(answer->length, 1, read_nothing, NULL, NULL)
-            : MHD_create_response_from_buffer(body.size, (void *)(uintptr_t)body.data,
-                                              MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response = response_make(exchange);
     if (response == NULL)
         return MHD_NO;
-    enum MHD_Result result = MHD_NO;
-    if (add_headers(response, exchange))
-        result = MHD_queue_response(exchange->connection, answer->status, response);
+    enum MHD_Result result = MHD_queue_response(exchange->connection, answer->status, response);
     MHD_destroy_response(response); /* the queue has its own reference */
     if (result == MHD_YES) {
         exchange->phase = EXCHANGE_ANSWERED;
-        connection_enter(exchange->peer, CONNECTION_ANSWER, exchange->loop->now_ms);
-        exchange->peer->answer_bytes = body.size;
-        record(exchange);
+        connection_enter(exchange->peer, answer->streams ? CONNECTION_STREAM : CONNECTION_ANSWER,
+                         exchange->loop->now_ms);
+        exchange->peer->answer_bytes = answer_bytes(answer).size;
+        if (!answer->streams)
+            record(exchange);
     }
     return result;
 }
@@ -340,6 +272,35 @@ static enum MHD_Result send_answer(struct exchange *exchange)
     enum MHD_Result result = queue_answer(exchange);
     audit_exchange(exchange);
     return result;
+}
+
+void exchange_on_completed(void *context, struct MHD_Connection *connection, void **exchange,
+                           enum MHD_RequestTerminationCode reason)
+{
+    struct event_loop *loop = context;
+    struct exchange *done = *exchange;
+    *exchange = NULL;
+    if (done == NULL)
+        return;
+    if (done->answer.streams)
+        record(done);
+    connection_enter(done->peer, CONNECTION_IDLE, loop->now_ms);
+    done->peer->scan = NULL;
+    done->orphaned =
+        done->scan != NULL && stream_end(done, reason == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    if (!done->orphaned)
+        exchange_put_back(done);
+}
+
+bool exchange_on_delivered(struct exchange *exchange)
+{
+    if (exchange->orphaned) {
+        exchange_put_back(exchange);
+        return false;
+    }
+    if (exchange->phase == EXCHANGE_ANSWERED)
+        stream_on_filled(exchange);
+    return true;
 }
 
 static enum MHD_Result take_step(struct exchange *exchange, enum exchange_step step)

@@ -57,7 +57,24 @@ struct answer {
     bool has_tag; /* of revision */
     enum entity_form tag_form;
     bool nosniff;
+    bool streams;           /* the exchange's scan is the body */
     unsigned retry_after_s; /* 0: none */
+};
+
+static inline struct varve_slice answer_bytes(const struct answer *answer)
+{
+    return answer->lent.data.size > 0 ? answer->lent.data : buf_slice(&answer->body);
+}
+
+/* Of an answer that is made while it is sent (service/stream.h). A zeroed one has not begun. */
+struct stream {
+    struct buf chunks[2]; /* owned; a scanner fills the one that is not being sent */
+    unsigned sending;     /* which is */
+    size_t sent;          /* bytes of it */
+    bool works;           /* a scanner does */
+    bool has_next;        /* the other chunk is full */
+    bool ended;           /* and the last one */
+    uint64_t items;       /* counted so far */
 };
 
 struct exchange {
@@ -98,10 +115,13 @@ struct exchange {
     struct batch_work *batch_work; /* owned; of a batch under way */
     enum range_form range_form;
     struct scan *scan;                /* owned; of a whole range */
+    struct stream stream;             /* of the scan, if it is one */
     struct varve_write_request write; /* delivered: the wait is over */
     struct thread_job job;
     bool waits_for_job;
     struct varve_slice job_start, job_end; /* of a merge; empty: no bound */
+    bool suspended;                        /* its connection is, until `write` is delivered */
+    bool orphaned; /* its connection has gone; freed when `write` is delivered */
 
     bool has_problem; /* beats the answer */
     struct problem problem;
@@ -116,6 +136,9 @@ enum MHD_Result exchange_on_request(void *context, struct MHD_Connection *connec
                                     const char *data, size_t *size, void **context_of_request);
 void exchange_on_completed(void *context, struct MHD_Connection *connection, void **exchange,
                            enum MHD_RequestTerminationCode reason);
+
+/* The exchange's write request is delivered. False if the exchange has gone with that. */
+bool exchange_on_delivered(struct exchange *exchange);
 
 void exchange_free(struct exchange *exchange); /* takes NULL */
 
@@ -154,6 +177,8 @@ enum exchange_step exchange_work(struct exchange *exchange, enum thread_job_kind
 enum exchange_step exchange_scan(struct exchange *exchange, void (*run)(struct thread_job *job));
 /* The same for reads that the loop would have had to wait for the disk for. They are counted. */
 enum exchange_step exchange_defer(struct exchange *exchange, void (*run)(struct thread_job *job));
+/* The same without a wait. */
+void exchange_submit_scan(struct exchange *exchange, void (*run)(struct thread_job *job));
 struct exchange *exchange_of_job(struct thread_job *job);
 void exchange_job_done(struct exchange *exchange, enum varve_status status);
 /* For exchange.c: what was waited for is there. */

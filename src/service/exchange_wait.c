@@ -21,7 +21,8 @@ static void wait(struct exchange *exchange)
 {
     exchange->phase = EXCHANGE_WAITING;
     exchange->write.receiver = &exchange->loop->receiver;
-    event_loop_wait(exchange->loop, exchange);
+    event_loop_suspend(exchange);
+    event_loop_expect(exchange->loop);
 }
 
 enum exchange_step exchange_commit(struct exchange *exchange)
@@ -51,12 +52,20 @@ enum exchange_step exchange_defer(struct exchange *exchange, void (*run)(struct 
 
 enum exchange_step exchange_scan(struct exchange *exchange, void (*run)(struct thread_job *job))
 {
-    wait(exchange);
+    exchange->phase = EXCHANGE_WAITING;
     exchange->peer->scan = exchange->scan;
+    event_loop_suspend(exchange);
+    exchange_submit_scan(exchange, run);
+    return EXCHANGE_WAITS;
+}
+
+void exchange_submit_scan(struct exchange *exchange, void (*run)(struct thread_job *job))
+{
+    event_loop_expect(exchange->loop);
+    exchange->write.receiver = &exchange->loop->receiver;
     exchange->job.run = run;
     exchange->job.kind = THREAD_JOB_URGENT;
     thread_pool_submit(exchange->loop->service->scanners, &exchange->job);
-    return EXCHANGE_WAITS;
 }
 
 struct exchange *exchange_of_job(struct thread_job *job)

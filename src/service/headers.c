@@ -15,6 +15,7 @@
 const char *const representation_types[REPRESENTATION_COUNT] = {
     [REPRESENTATION_JSON] = "application/json",
     [REPRESENTATION_RAW] = "application/octet-stream",
+    [REPRESENTATION_NDJSON] = "application/x-ndjson",
 };
 
 static bool equals(struct varve_slice slice, const char *text)

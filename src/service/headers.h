@@ -44,9 +44,15 @@ MUST_CHECK enum varve_status accept_choose(const struct header *headers, size_t 
                                            const char *const *offers, size_t offer_count,
                                            size_t *ret_choice, struct problem *ret_problem);
 
-/* The two forms of a key's answer, in this order, for accept_choose. */
-enum representation { REPRESENTATION_JSON, REPRESENTATION_RAW };
-#define REPRESENTATION_COUNT 2
+/* The forms of answers and bodies. The first REPRESENTATION_KEY_COUNT are those of a key's answer,
+ * in this order, for accept_choose. */
+enum representation {
+    REPRESENTATION_JSON,
+    REPRESENTATION_RAW,
+    REPRESENTATION_NDJSON,
+    REPRESENTATION_COUNT
+};
+#define REPRESENTATION_KEY_COUNT 2
 extern const char *const representation_types[REPRESENTATION_COUNT];
 
 /* How a body is to be read, by Content-Type: none, application/json and curl's

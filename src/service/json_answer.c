@@ -12,6 +12,8 @@
 #include "service/utf8.h"
 
 #define REVISION_DIGITS_MAX 20u
+#define TEXT_BYTES_PER_BYTE_MAX 6u
+#define ITEM_FRAME_BYTES 160u   /* what stands round key and value in an item, generously */
 #define RESULTS_FRAME_BYTES 64u /* what stands round the results in an answer, generously */
 
 static void write_key(struct json_writer *w, struct varve_slice key)
@@ -25,6 +27,12 @@ static void write_key(struct json_writer *w, struct varve_slice key)
     }
 }
 
+static void write_encoding(struct json_writer *w, bool utf8)
+{
+    json_write_name(w, "encoding");
+    json_write_text(w, utf8 ? "utf8" : "base64");
+}
+
 static void write_value(struct json_writer *w, struct varve_slice value,
                         enum value_encoding encoding)
 {
@@ -34,8 +42,7 @@ static void write_value(struct json_writer *w, struct varve_slice value,
         json_write_string(w, value);
     else
         json_write_base64(w, value);
-    json_write_name(w, "encoding");
-    json_write_text(w, utf8 ? "utf8" : "base64");
+    write_encoding(w, utf8);
 }
 
 static void write_revision(struct json_writer *w, uint64_t revision)
@@ -106,6 +113,16 @@ enum varve_status json_answer_key(struct buf *out, struct varve_slice key, struc
     return json_writer_status(&w);
 }
 
+static void write_truncated(struct json_writer *w, struct varve_slice next_cursor)
+{
+    json_write_name(w, "truncated");
+    json_write_bool(w, next_cursor.size > 0);
+    if (next_cursor.size > 0) {
+        json_write_name(w, "next_cursor");
+        json_write_string(w, next_cursor);
+    }
+}
+
 enum varve_status json_page_begin(struct json_page *page, struct buf *out)
 {
     struct json_writer w;
@@ -163,13 +180,87 @@ enum varve_status json_page_end(struct json_page *page, struct varve_slice next_
     json_write_array_end(&w);
     json_write_name(&w, "count");
     json_write_uint(&w, page->count);
-    json_write_name(&w, "truncated");
-    json_write_bool(&w, next_cursor.size > 0);
-    if (next_cursor.size > 0) {
-        json_write_name(&w, "next_cursor");
-        json_write_string(&w, next_cursor);
-    }
+    write_truncated(&w, next_cursor);
     write_revision(&w, revision);
+    json_write_object_end(&w);
+    return json_writer_status(&w);
+}
+
+/* Escaped, a byte becomes six at most. */
+static size_t text_bytes_max(size_t size)
+{
+    return size * TEXT_BYTES_PER_BYTE_MAX;
+}
+
+size_t json_answer_item_bytes_max(struct varve_slice key, struct varve_slice value,
+                                  enum value_encoding encoding)
+{
+    size_t value_bytes = value.size / 3 * 4 + 4;
+    if (encoding == VALUE_UTF8)
+        value_bytes = text_bytes_max(value.size) + 4; /* also of base64 */
+    return text_bytes_max(key.size) + value_bytes + ITEM_FRAME_BYTES;
+}
+
+void json_item_parts_init(struct json_item_parts *parts, struct varve_slice key,
+                          struct varve_slice value, enum value_encoding encoding,
+                          struct json_stamp stamp)
+{
+    *parts = (struct json_item_parts){
+        .key = key,
+        .value = value,
+        .utf8 = encoding == VALUE_UTF8 && utf8_is_text(value),
+        .stamp = stamp,
+    };
+}
+
+static void write_value_part(struct json_writer *w, struct json_item_parts *parts, size_t room)
+{
+    size_t rest = parts->value.size - parts->done;
+    size_t size = parts->utf8 ? room / TEXT_BYTES_PER_BYTE_MAX : room / 4 * 3;
+    struct varve_slice part =
+        varve_slice(parts->value.data + parts->done, size < rest ? size : rest);
+    if (parts->utf8)
+        json_write_string_part(w, part);
+    else
+        json_write_base64_part(w, part);
+    parts->done += part.size;
+}
+
+enum varve_status json_item_parts_write(struct json_item_parts *parts, struct buf *out, size_t room)
+{
+    struct json_writer w;
+    size_t from = out->size;
+    json_writer_resume(&w, out, parts->begun);
+    if (!parts->begun) {
+        json_write_object_begin(&w);
+        write_key(&w, parts->key);
+        json_write_name(&w, "value");
+        json_write_string_begin(&w);
+        parts->begun = true;
+    }
+    size_t written = out->size - from;
+    if (written + ITEM_FRAME_BYTES < room)
+        write_value_part(&w, parts, room - written - ITEM_FRAME_BYTES);
+    if (parts->done == parts->value.size) {
+        json_write_string_end(&w);
+        write_encoding(&w, parts->utf8);
+        write_stamp(&w, parts->stamp);
+        json_write_object_end(&w);
+        parts->complete = true;
+    }
+    return json_writer_status(&w);
+}
+
+enum varve_status json_answer_stream_end(struct buf *out, uint64_t count, uint64_t revision,
+                                         struct varve_slice next_cursor)
+{
+    struct json_writer w;
+    json_writer_init(&w, out);
+    json_write_object_begin(&w);
+    json_write_name(&w, "count");
+    json_write_uint(&w, count);
+    write_revision(&w, revision);
+    write_truncated(&w, next_cursor);
     json_write_object_end(&w);
     return json_writer_status(&w);
 }

@@ -55,6 +55,33 @@ MUST_CHECK enum varve_status json_page_add_key(struct json_page *page, struct va
 MUST_CHECK enum varve_status json_page_end(struct json_page *page, struct varve_slice next_cursor,
                                            uint64_t revision);
 
+/* How large an item can become at most, with a line feed behind it. */
+size_t json_answer_item_bytes_max(struct varve_slice key, struct varve_slice value,
+                                  enum value_encoding encoding);
+
+/* The same item in parts, for values that are too large to be encoded at once. */
+struct json_item_parts {
+    struct varve_slice key, value; /* borrowed until it is complete */
+    bool utf8;
+    struct json_stamp stamp;
+    size_t done; /* bytes of the value */
+    bool begun, complete;
+};
+void json_item_parts_init(struct json_item_parts *parts, struct varve_slice key,
+                          struct varve_slice value, enum value_encoding encoding,
+                          struct json_stamp stamp);
+#define JSON_ITEM_PART_BYTES_MIN (32u << 10) /* a key and what is round it, generously */
+/* Appends no more than `room` (JSON_ITEM_PART_BYTES_MIN or more), and sets `complete` with the last
+ * part. */
+MUST_CHECK enum varve_status json_item_parts_write(struct json_item_parts *parts, struct buf *out,
+                                                   size_t room);
+
+/* The last line of a stream: {"count":…,"revision":…,"truncated":…,"next_cursor":…}; the cursor as
+ * of json_page_end. */
+MUST_CHECK enum varve_status json_answer_stream_end(struct buf *out, uint64_t count,
+                                                    uint64_t revision,
+                                                    struct varve_slice next_cursor);
+
 /* {"count":…,"revision":…} of a whole range. */
 MUST_CHECK enum varve_status json_answer_count(struct buf *out, uint64_t count, uint64_t revision);
 

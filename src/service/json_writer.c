@@ -124,12 +124,33 @@ static void append_escaped(struct json_writer *writer, struct varve_slice utf8)
     }
 }
 
-void json_write_string(struct json_writer *writer, struct varve_slice utf8)
+void json_write_string_begin(struct json_writer *writer)
 {
     begin_value(writer);
     append_byte(writer, '"');
+}
+
+void json_write_string_part(struct json_writer *writer, struct varve_slice utf8)
+{
     append_escaped(writer, utf8);
+}
+
+void json_write_base64_part(struct json_writer *writer, struct varve_slice bytes)
+{
+    if (writer->status == VARVE_OK)
+        writer->status = base64_encode(bytes, writer->out);
+}
+
+void json_write_string_end(struct json_writer *writer)
+{
     append_byte(writer, '"');
+}
+
+void json_write_string(struct json_writer *writer, struct varve_slice utf8)
+{
+    json_write_string_begin(writer);
+    json_write_string_part(writer, utf8);
+    json_write_string_end(writer);
 }
 
 void json_write_text(struct json_writer *writer, const char *utf8)
@@ -155,11 +176,9 @@ void json_write_bytes_lossy(struct json_writer *writer, struct varve_slice bytes
 
 void json_write_base64(struct json_writer *writer, struct varve_slice bytes)
 {
-    begin_value(writer);
-    append_byte(writer, '"');
-    if (writer->status == VARVE_OK)
-        writer->status = base64_encode(bytes, writer->out);
-    append_byte(writer, '"');
+    json_write_string_begin(writer);
+    json_write_base64_part(writer, bytes);
+    json_write_string_end(writer);
 }
 
 void json_write_base64url(struct json_writer *writer, struct varve_slice bytes)

@@ -55,6 +55,12 @@ void json_write_uint(struct json_writer *writer, uint64_t number);
 void json_write_double(struct json_writer *writer, double number);
 void json_write_bool(struct json_writer *writer, bool value);
 void json_write_null(struct json_writer *writer);
+/* A string in parts, whose bytes may be cut anywhere if it is text, and only between groups of
+ * three if it is base64. */
+void json_write_string_begin(struct json_writer *writer);
+void json_write_string_part(struct json_writer *writer, struct varve_slice utf8);
+void json_write_base64_part(struct json_writer *writer, struct varve_slice bytes);
+void json_write_string_end(struct json_writer *writer);
 /* A value that is JSON already. */
 void json_write_raw(struct json_writer *writer, struct varve_slice json);
 

@@ -52,7 +52,7 @@ static enum varve_status prepare_get(struct exchange *exchange)
     }
     size_t choice = 0;
     status = accept_choose(exchange_headers(exchange), exchange_header_count(exchange),
-                           representation_types, REPRESENTATION_COUNT, &choice, problem);
+                           representation_types, REPRESENTATION_KEY_COUNT, &choice, problem);
     if (status == VARVE_OK)
         exchange->representation = (enum representation)choice;
     return status;

@@ -22,8 +22,9 @@
 #define LIMIT_BATCH_ANSWER_BYTES (32u << 20) /* a batch's answer; beyond: 413 */
 #define LIMIT_RANGE_ITEMS_DEFAULT 100u       /* items of a page when `limit` is not given */
 #define LIMIT_RANGE_ITEMS_MAX 1000u
-#define LIMIT_RANGE_PAGE_BYTES (4u << 20) /* encoded items of a page; one item always fits */
-#define LIMIT_SCAN_STEP_ITEMS 16384u      /* that a count passes before others have their turn */
+#define LIMIT_RANGE_PAGE_BYTES (4u << 20)   /* encoded items of a page; one item always fits */
+#define LIMIT_SCAN_STEP_ITEMS 16384u        /* that a count passes before others have their turn */
+#define LIMIT_SCAN_CHUNK_BYTES (128u << 10) /* of a stream's lines; two of them are in memory */
 #define LIMIT_DROPPED_BODY_BYTES                                                                   \
     (1u << 20)                   /* read and dropped behind a body limit, then closed              \
                                   */

@@ -130,6 +130,8 @@ void meter_merge(struct meter *into, const struct meter *from)
     counter_merge(&into->connections_timed_out, &from->connections_timed_out);
     for (int denial = 0; denial < METER_DENIAL_COUNT; denial++)
         counter_merge(&into->denials[denial], &from->denials[denial]);
+    counter_merge(&into->streams_started, &from->streams_started);
+    counter_merge(&into->stream_items, &from->stream_items);
     for (int cut = 0; cut < SCAN_CUT_COUNT; cut++)
         counter_merge(&into->scans_cut[cut], &from->scans_cut[cut]);
     for (int op = 0; op < METER_OP_COUNT; op++)

@@ -105,6 +105,7 @@ struct meter {
     _Atomic uint64_t bytes_in, bytes_out; /* bodies */
     _Atomic uint64_t connections_accepted, connections_refused, connections_timed_out;
     _Atomic uint64_t denials[METER_DENIAL_COUNT];
+    _Atomic uint64_t streams_started, stream_items;
     _Atomic uint64_t scans_cut[SCAN_CUT_COUNT]; /* by reason */
     _Atomic uint64_t deferred[METER_OP_COUNT];  /* reads, to a worker */
     struct histogram latency_us[METER_OP_COUNT];

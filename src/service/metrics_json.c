@@ -33,6 +33,8 @@ static void write_scans(struct json_writer *w, const struct metrics *metrics)
 {
     begin_group(w, "scans");
     write_uint(w, "now", atomic_load(&metrics->service->scans));
+    write_uint(w, "streams_started", atomic_load(&metrics->meter.streams_started));
+    write_uint(w, "stream_items", atomic_load(&metrics->meter.stream_items));
     for (int cut = SCAN_RUNS + 1; cut < SCAN_CUT_COUNT; cut++)
         write_uint(w, scan_cut_label((enum scan_cut)cut),
                    atomic_load(&metrics->meter.scans_cut[cut]));

@@ -452,6 +452,10 @@ static void add_scans(struct text *text, const struct metrics *metrics)
                atomic_load(&service->scans));
     add_metric(text, "varve_scans_limit", GAUGE, "Scans of whole ranges at the same time at most.",
                metrics->settings->config.max_streams);
+    add_metric(text, "varve_streams_started_total", COUNTER, "Answers that were streamed.",
+               atomic_load(&metrics->meter.streams_started));
+    add_metric(text, "varve_stream_items_total", COUNTER, "Items written for streams.",
+               atomic_load(&metrics->meter.stream_items));
     begin_metric(text, cut_off, COUNTER, "Scans of whole ranges given up, by reason.");
     for (int cut = SCAN_RUNS + 1; cut < SCAN_CUT_COUNT; cut++) {
         char labels[48];

@@ -20,6 +20,7 @@
 #include "service/range_query.h"
 #include "service/scan.h"
 #include "service/settings.h"
+#include "service/stream.h"
 
 struct page {
     const struct range_query *range;
@@ -105,16 +106,20 @@ static enum varve_status write_page(struct page *page, struct varve_db *db, stru
 
 static enum varve_status prepare_range(struct exchange *exchange)
 {
+    static const enum representation forms[] = {REPRESENTATION_JSON, REPRESENTATION_NDJSON};
+    const char *const types[] = {representation_types[forms[0]], representation_types[forms[1]]};
     size_t choice = 0;
     bool counts = false;
     enum varve_status status =
         query_get_bool(&exchange->target.query, "count_only", &counts, &exchange->problem);
     if (status != VARVE_OK)
         return status;
-    exchange->range_form = counts ? RANGE_COUNT : RANGE_PAGE;
-    return accept_choose(exchange_headers(exchange), exchange_header_count(exchange),
-                         &representation_types[REPRESENTATION_JSON], 1, &choice,
-                         &exchange->problem);
+    status = accept_choose(exchange_headers(exchange), exchange_header_count(exchange), types,
+                           counts ? 1 : 2, &choice, &exchange->problem);
+    exchange->range_form = counts                                   ? RANGE_COUNT
+                           : forms[choice] == REPRESENTATION_NDJSON ? RANGE_STREAM
+                                                                    : RANGE_PAGE;
+    return status;
 }
 
 /* Sets the answer or the problem. */
@@ -189,17 +194,36 @@ static enum exchange_step finish_count(struct exchange *exchange)
                : exchange_fail(exchange, status);
 }
 
+static enum exchange_step handle_scan(struct exchange *exchange)
+{
+    if (begin_scan(exchange) != VARVE_OK)
+        return exchange_refuse(exchange);
+    if (exchange->range_form == RANGE_COUNT)
+        return exchange_scan(exchange, run_count);
+    if (exchange->method != METHOD_HEAD)
+        return stream_begin(exchange);
+    /* An empty body, for libmicrohttpd would send the last chunk of a stream even here. */
+    return exchange_answer(exchange, MHD_HTTP_OK, representation_types[REPRESENTATION_NDJSON]);
+}
+
 static enum exchange_step handle_range(struct exchange *exchange)
 {
-    if (exchange->range_form == RANGE_COUNT)
-        return begin_scan(exchange) == VARVE_OK ? exchange_scan(exchange, run_count)
-                                                : exchange_refuse(exchange);
+    if (exchange->range_form != RANGE_PAGE)
+        return handle_scan(exchange);
     return exchange_work(exchange, THREAD_JOB_URGENT, run_range);
 }
 
 static enum exchange_step finish_range(struct exchange *exchange)
 {
-    return exchange->range_form == RANGE_COUNT ? finish_count(exchange) : EXCHANGE_DONE;
+    switch (exchange->range_form) {
+    case RANGE_PAGE:
+        break;
+    case RANGE_COUNT:
+        return finish_count(exchange);
+    case RANGE_STREAM:
+        return stream_finish(exchange);
+    }
+    return EXCHANGE_DONE;
 }
 
 const struct route range_route = {

@@ -139,6 +139,8 @@ static enum varve_status parse_limit(struct range_query *range, const struct que
         return query_get_uint(query, "limit", 1, LIMIT_RANGE_ITEMS_MAX, &range->limit, ret_problem);
     }
     range->limit = UINT64_MAX;
+    if (form == RANGE_STREAM)
+        return query_get_uint(query, "limit", 1, UINT64_MAX, &range->limit, ret_problem);
     if (query_find(query, "limit") != NULL || query_find(query, "cursor") != NULL)
         return problem_set(ret_problem, PROBLEM_INVALID_PARAMETER,
                            "\"count_only\" excludes \"limit\" and \"cursor\"");

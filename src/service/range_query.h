@@ -19,7 +19,8 @@
 /* What becomes of the keys; it decides what `limit` may be. */
 enum range_form {
     RANGE_PAGE,
-    RANGE_COUNT, /* one number: no limit, no cursor */
+    RANGE_STREAM, /* all of it, unless a limit is given, which may be any */
+    RANGE_COUNT,  /* one number: no limit, no cursor */
 };
 
 struct range_query {

@@ -14,13 +14,18 @@
 #include <varve/db.h>
 #include <varve/iterator.h>
 
+#include "base/buf.h"
 #include "base/status.h"
+#include "service/json_answer.h"
 #include "service/range_query.h"
 
 /* Why a scan ends before its range does: name, label in the metrics */
 #define SCAN_CUT_MAP(X)                                                                            \
     X(CLIENT_GONE, "client_gone")                                                                  \
-    X(DRAINED, "drain")
+    X(TIMED_OUT, "timeout")                                                                        \
+    X(STUCK, "idle")                                                                               \
+    X(DRAINED, "drain")                                                                            \
+    X(FAILED, "error")
 
 enum scan_cut {
     SCAN_RUNS, /* it does not */
@@ -37,12 +42,16 @@ struct scan {
     struct varve_iterator *iterator; /* owned; NULL before the first step and after the last */
     uint64_t revision;               /* of the view, once there was an iterator */
     uint64_t count;                  /* items so far */
-    _Atomic int cut;                 /* enum scan_cut */
+    struct json_item_parts item;     /* of a stream: that is too large for what room there is */
+    bool in_item;
+    _Atomic int cut; /* enum scan_cut */
 };
 
 /* VARVE_NO_MEMORY. Caller frees with scan_free. */
 MUST_CHECK enum varve_status scan_new(struct varve_db *db, struct scan **ret_scan);
 void scan_free(struct scan *scan); /* takes NULL */
+/* Frees its iterator before it has come to its end. */
+void scan_close(struct scan *scan);
 
 /* Ends it at its next item; the first reason stays. */
 void scan_cut(struct scan *scan, enum scan_cut cut);
@@ -51,5 +60,10 @@ enum scan_cut scan_cut_reason(const struct scan *scan);
 /* A step of a count. VARVE_OK: there is more to do; VARVE_END: `count` is all. VARVE_CLOSED when it
  * was cut, or a failure of the store. The iterator is gone unless there is more to do. */
 MUST_CHECK enum varve_status scan_count(struct scan *scan);
+
+/* A step of a stream, as scan_count: fills `out`, which is empty, with lines, whose items may be
+ * cut anywhere, up to LIMIT_SCAN_CHUNK_BYTES and a little more for the last line, which comes with
+ * VARVE_END. */
+MUST_CHECK enum varve_status scan_fill(struct scan *scan, struct buf *out);
 
 #endif

@@ -247,7 +247,7 @@ class Connection:
     def response(self, method="GET", interim=False):
         """The next response; 1xx ones are skipped unless asked for."""
         while True:
-            head = self._read_until(b"\r\n\r\n")
+            head = self.read_until(b"\r\n\r\n")
             version, status, reason, headers = parse_head(head)
             if 100 <= status < 200:
                 if interim:
@@ -296,7 +296,7 @@ class Connection:
             raise ClosedError("closed after %r" % self.pending[:300])
         return piece
 
-    def _read_until(self, mark):
+    def read_until(self, mark):
         while mark not in self.pending:
             self.pending += self._receive()
         head, _, self.pending = self.pending.partition(mark)
@@ -317,7 +317,7 @@ class Connection:
         if encoding is not None:
             if encoding.lower() != "chunked" or length is not None:
                 raise ProtocolError("bad framing %r" % answer.headers)
-            return self._read_chunks()
+            return self.read_chunks()
         if length is not None:
             if not re.fullmatch(r"[0-9]+", length):
                 raise ProtocolError("bad Content-Length %r" % length)
@@ -326,15 +326,15 @@ class Connection:
             raise ProtocolError("no framing at all %r" % answer.headers)
         return self.read_to_end()
 
-    def _read_chunks(self):
-        body = b""
+    def read_chunks(self):
+        parts = []
         while True:
-            size = int(self._read_until(b"\r\n").split(b";")[0], 16)
+            size = int(self.read_until(b"\r\n").split(b";")[0], 16)
             if size == 0:
-                while self._read_until(b"\r\n"):
+                while self.read_until(b"\r\n"):
                     pass
-                return body
-            body += self._read_exactly(size)
+                return b"".join(parts)
+            parts.append(self._read_exactly(size))
             if self._read_exactly(2) != b"\r\n":
                 raise ProtocolError("a chunk does not end in CR LF")
 

@@ -135,6 +135,21 @@ START_TEST(count)
 }
 END_TEST
 
+START_TEST(stream)
+{
+    struct asked asked;
+    ck_ok(ask_as(&asked, L("reverse=true"), RANGE_STREAM));
+    ck_assert_uint_eq(asked.range.limit, UINT64_MAX);
+    asked_deinit(&asked);
+    ck_ok(ask_as(&asked, L("limit=1000000"), RANGE_STREAM));
+    ck_assert_uint_eq(asked.range.limit, 1000000);
+    asked_deinit(&asked);
+    ck_assert_int_eq(ask_as(&asked, L("limit=0"), RANGE_STREAM), VARVE_INVALID);
+    ck_problem(&asked.problem, PROBLEM_INVALID_PARAMETER, "\"limit\"");
+    asked_deinit(&asked);
+}
+END_TEST
+
 START_TEST(bound_lengths)
 {
     static const char *const names[] = {"start", "end", "prefix"};
@@ -315,6 +330,7 @@ int main(void)
         {"prefixes", prefixes},
         {"refused_bounds", refused_bounds},
         {"count", count},
+        {"stream", stream},
         {"bound_lengths", bound_lengths},
         {"page", page},
         {"cursors", cursors},
