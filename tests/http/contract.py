@@ -11,7 +11,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import Case  # noqa: E402
 
-MODULES = ("keys", "values", "range", "scan", "batch", "conditional", "expiry",
+MODULES = ("checker", "linear",
+           "keys", "values", "range", "scan", "batch", "conditional", "expiry",
            "protocol", "service", "process", "limits", "access", "backup", "tls",
            "reload")
 EXIT_SKIPPED = 77
