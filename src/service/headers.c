@@ -75,6 +75,10 @@ static enum varve_status check_fields(const struct header *headers, size_t count
         if (!is_token(headers[i].name))
             return problem_set(ret_problem, PROBLEM_BAD_FRAMING,
                                "the name of a header field is not a token");
+        if (headers[i].value.size > 0 &&
+            memchr(headers[i].value.data, '\r', headers[i].value.size) != NULL)
+            return problem_set(ret_problem, PROBLEM_BAD_FRAMING,
+                               "the value of a header field holds a carriage return");
     }
     for (size_t i = 0; i < sizeof single / sizeof single[0]; i++) {
         const struct header *first = header_find(headers, count, single[i]);

@@ -33,6 +33,11 @@ static bool is_token(const char *text)
     return true;
 }
 
+static bool holds(struct varve_slice text, char c)
+{
+    return text.size > 0 && memchr(text.data, c, text.size) != NULL;
+}
+
 static bool is_contiguous(const struct wire_header *wire)
 {
     uintptr_t begin = (uintptr_t)wire->method;
@@ -59,8 +64,9 @@ enum varve_status wire_check(const struct wire_header *wire, struct problem *ret
 {
     if (!is_token(wire->method))
         return problem_set(ret_problem, PROBLEM_BAD_FRAMING, "the method is no token");
-    if (wire->target.size > 0 && memchr(wire->target.data, ' ', wire->target.size) != NULL)
-        return problem_set(ret_problem, PROBLEM_BAD_FRAMING, "the request target holds a space");
+    if (holds(wire->target, ' ') || holds(wire->target, '\r'))
+        return problem_set(ret_problem, PROBLEM_BAD_FRAMING,
+                           "the request target holds a space or carriage return");
     if (MHD_VERSION < 0x01000000 && !is_contiguous(wire))
         return problem_set(ret_problem, PROBLEM_BAD_FRAMING,
                            "the header holds NUL bytes, folded lines or malformed line ends");

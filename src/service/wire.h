@@ -25,9 +25,9 @@ struct wire_header {
 };
 
 /* Refuses as header_too_large more than LIMIT_HEADER_BYTES; as bad_framing a method that is no
- * token, a target with a space, a missing Host, Transfer-Encoding in HTTP/1.0, and anything that
- * stands between the parts but what belongs there: NUL bytes, folded lines, lines that end without
- * CR, lines that were dropped. */
+ * token, a target with a space or CR, a missing Host, Transfer-Encoding in HTTP/1.0, and anything
+ * that stands between the parts but what belongs there: NUL bytes, folded lines, lines that end
+ * without CR, lines that were dropped. */
 MUST_CHECK enum varve_status wire_check(const struct wire_header *wire,
                                         struct problem *ret_problem);
 
