@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from harness import Case  # noqa: E402
 
-MODULES = ("checker", "linear",
+MODULES = ("checker", "linear", "load", "reads", "refusals", "wire",
            "keys", "values", "range", "scan", "batch", "conditional", "expiry",
            "protocol", "service", "process", "limits", "access", "backup", "tls",
            "reload")

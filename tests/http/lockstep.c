@@ -1,11 +1,11 @@
 /*
  * lockstep.c: many connections that all send at once, wait for all answers, and send again.
  *
- * lockstep --address A:P --clients N --seconds D [--value-bytes V]
+ * lockstep --address A:P --clients N --seconds D [--value-bytes V] [--round-seconds R]
  *
  * This is the load that stops a server which loses a wake-up when a whole burst is ready at the
  * same time. Each round sends one durable PUT on each connection before any answer is read. A round
- * that takes longer than ROUND_US_MAX, an answer that is not 200 and a connection that ends are
+ * that takes longer than R seconds (10), an answer that is not 200 and a connection that ends are
  * failures. Prints one line: clients, rounds, requests/s, the longest round, failures; exits 1 on
  * any failure.
  */
@@ -22,7 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ROUND_US_MAX 10000000u
+#define ROUND_SECONDS_MAX 10u
 #define CLIENTS_MAX 16384u
 #define EVENTS_MAX 1024
 #define ANSWER_BYTES_MAX 4096u
@@ -41,6 +41,7 @@ struct run {
     unsigned clients_count;
     unsigned seconds;
     unsigned value_bytes;
+    uint64_t round_us_max;
     int epoll;
     struct client *clients;
     unsigned waiting; /* clients whose answer of this round is due */
@@ -160,12 +161,10 @@ static bool run_round(struct run *run)
     bool any = run->waiting > 0;
     while (run->waiting > 0) {
         uint64_t spent = http_now_us() - start;
-        int ready = 0;
-        if (spent < ROUND_US_MAX)
-            ready = epoll_wait(run->epoll, events, EVENTS_MAX,
-                               (int)((ROUND_US_MAX - spent) / 1000) + 1);
-        else
+        if (spent >= run->round_us_max)
             break;
+        int ready = epoll_wait(run->epoll, events, EVENTS_MAX,
+                               (int)((run->round_us_max - spent) / 1000) + 1);
         for (int i = 0; i < ready; i++) {
             struct client *client = events[i].data.ptr;
             if (client->fd >= 0)
@@ -209,7 +208,8 @@ static int run_all(struct run *run)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: lockstep --address A:P --clients N --seconds D [--value-bytes V]\n");
+    fprintf(stderr, "usage: lockstep --address A:P --clients N --seconds D [--value-bytes V] "
+                    "[--round-seconds R]\n");
     return 2;
 }
 
@@ -219,9 +219,13 @@ int main(int argc, char **argv)
                                             {"clients", required_argument, NULL, 'c'},
                                             {"seconds", required_argument, NULL, 's'},
                                             {"value-bytes", required_argument, NULL, 'v'},
+                                            {"round-seconds", required_argument, NULL, 'r'},
                                             {0}};
-    struct run run = {
-        .address = "127.0.0.1:7070", .clients_count = 128, .seconds = 30, .value_bytes = 99};
+    struct run run = {.address = "127.0.0.1:7070",
+                      .clients_count = 128,
+                      .seconds = 30,
+                      .value_bytes = 99,
+                      .round_us_max = ROUND_SECONDS_MAX * 1000000u};
     for (int flag = 0; (flag = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (flag == 'a')
             run.address = optarg;
@@ -231,6 +235,8 @@ int main(int argc, char **argv)
             run.seconds = (unsigned)atoi(optarg);
         else if (flag == 'v')
             run.value_bytes = (unsigned)atoi(optarg);
+        else if (flag == 'r')
+            run.round_us_max = (uint64_t)atoi(optarg) * 1000000u;
         else
             return usage();
     }
