@@ -18,7 +18,7 @@
 
 /* The tiers above the last level may hold so many percent of its bytes. More costs space and reads,
  * less costs writes: each byte that comes in is written about 2 + 100 / share times. */
-#define COMPACTION_TIER_SHARE_PERCENT 35u
+#define COMPACTION_TIER_SHARE_PERCENT 25u
 
 enum compaction_mode {
     COMPACTION_DUE,        /* what the triggers ask for */

@@ -170,7 +170,7 @@ START_TEST(scripts_of_plans)
 }
 END_TEST
 
-/* Under the policy above: level 0 from 6 runs on, tiers from 24,000 bytes above 35 % of the last
+/* Under the policy above: level 0 from 6 runs on, tiers from 24,000 bytes above 25 % of the last
  * level on, to twice that. */
 static const struct {
     int style;
@@ -182,8 +182,8 @@ static const struct {
     {TIERED, "0/7/7:a-k 0/6/6:a-k 0/5/5:a-k 0/4/4:a-k 0/3/3:a-k 0/2/2:a-k 0/1/1:a-k", 25, 0},
     {TIERED, "1/3/3:a-k*24", 0, 0},
     {TIERED, "1/3/3:a-k*18 2/2/2:a-k*18", 0, 50},
-    {TIERED, "1/3/3:a-k*59 3/1/1:a-k*100", 0, 0},
-    {TIERED, "1/3/3:a-k*60 2/2/2:a-k*17 3/1/1:a-k*100", 0, 30},
+    {TIERED, "1/3/3:a-k*49 3/1/1:a-k*100", 0, 0},
+    {TIERED, "1/3/3:a-k*50 2/2/2:a-k*14 3/1/1:a-k*100", 0, 30},
     {TIERED, "1/3/3:a-k*900 3/1/1:a-k*100", 0, 100},
     {LEVELED, "1/3/3:a-k*900 3/1/1:a-k*100", 0, 0},
 };
