@@ -7,6 +7,7 @@ import unittest
 import hostile
 from case_process import ProcessCase
 
+ATTACK_S = 9
 SMALL = os.environ.get("VARVE_BUDGET") == "small"
 
 
@@ -32,7 +33,7 @@ class Hostile(ProcessCase):
     healthy client was is told but not judged."""
 
     env = {"VARVE_MEMTABLE_BYTES": "8MiB", "VARVE_BLOCK_CACHE_BYTES": "16MiB",
-           "VARVE_HEADER_TIMEOUT_MS": "3s"}
+           "VARVE_HEADER_TIMEOUT_MS": "5s"}
 
     def test_nothing_is_left_behind(self):
         lockstep = [program("LOCKSTEP"), "--clients", "128" if SMALL else "1024",
@@ -42,8 +43,8 @@ class Hostile(ProcessCase):
         pid = self.daemon.process.pid
         hostile.prepare(self.daemon.port)
         before = hostile.settled(self.daemon.port, pid)
-        errors, attack, after = hostile.attack_once(self.daemon.port, pid, 8, senders, lockstep,
-                                                    before)
+        errors, attack, after = hostile.attack_once(self.daemon.port, pid, ATTACK_S, senders,
+                                                    lockstep, before)
         self.assertEqual(errors, [])
         took = attack.results.pop("healthy")
         self.assertGreater(len(took), 0)

@@ -73,7 +73,7 @@ class CutInTwo(Case):
 class CutOff(ProcessCase):
     """A request whose end never comes does nothing, wherever it ends."""
 
-    env = {"VARVE_REQUEST_TIMEOUT_MS": "2s", "VARVE_HEADER_TIMEOUT_MS": "2s"}
+    env = {"VARVE_REQUEST_TIMEOUT_MS": "3s", "VARVE_HEADER_TIMEOUT_MS": "3s"}
 
     def each_end(self, data):
         held = [self.daemon.connect() for _ in data]

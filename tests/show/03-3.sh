@@ -20,6 +20,6 @@ VARVE_BUDGET=$budget VARVE_SEED=$seed PYTHONDONTWRITEBYTECODE=1 \
     tail -60 "$work/linear.log"
     fail "the histories"
 }
-histories=$(grep -o '[0-9]* histories, .*' "$work/linear.log")
+histories=$(grep -o '[1-9][0-9]* histories, .*' "$work/linear.log")
 [ -n "$histories" ] || fail "no history was judged"
 shown "$(cat "$work/counters.log"); $histories"
