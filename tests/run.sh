@@ -41,11 +41,8 @@ quick_s=600 # the sum of the above
 long_s=$((24 * 3600))
 
 . config/packages.sh
-<<<<<<< HEAD
-test_packages="check clang clang-format python3 curl openssl systemd libleveldb-dev librocksdb-dev"
-=======
-test_packages="check clang clang-format python3 python3-jsonschema curl systemd"
->>>>>>> 3f99578 (tests: judge api/ by spectral, redocly and newman; api: tell every status and code)
+test_packages="check clang clang-format python3 python3-jsonschema curl openssl systemd
+    libleveldb-dev librocksdb-dev"
 
 # The package would start the server on installation: take only the programs from it.
 install_prometheus() {

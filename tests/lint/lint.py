@@ -44,6 +44,7 @@ LOCKING = r'pthread_(?:mutex|cond|rwlock|spin|barrier|key|once)\w*'
 WORDS = [
     (r'\bTO[D]O\b|\bFIX[M]E\b|\bX{3}\b', 'work left open'),
     (r'(?i)\bst[u]bs?\b|\bnot imple[m]ented\b', 'work left out'),
+    (r'(?m)^(?:<{7}|>{7})(?: |$)', 'a conflict that was not settled'),
     (r'(?<![\w./])/(?:home|root|work|Users)/\w', 'a path of one machine'),
     (r'\b(?:pypi\.org|pythonhosted\.org|npmjs\.(?:org|com)|crates\.io|docker\.io|ghcr\.io|quay\.io|'
      r'gcr\.io|proxy\.golang\.org|rubygems\.org|maven\.org|repo\.maven\.apache\.org|'

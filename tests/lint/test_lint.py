@@ -151,6 +151,10 @@ class LintTest(unittest.TestCase):
                      'see /ho' + 'me/me/x', 'see "/wo' + 'rk/x"', 'from cra' + 'tes.io'):
             self.assert_found('words', 'src/format/row.c', self.replace('Rows, read', word))
 
+    def test_conflict(self):
+        for mark in '<>':
+            self.assert_found('words', 'tests/run.sh', 'true\n%s HEAD\n' % (7 * mark))
+
     def test_words_that_only_look_alike(self):
         self.put('src/format/row.c', self.replace('Rows, read', 'a.XXXXXX, homework, http/work/x'))
         self.assertEqual(self.findings(), set())
