@@ -1,6 +1,7 @@
 """Requests made from api/openapi.yaml: every answer is one that it documents, and each documented
 answer is seen."""
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from generate import JSON, Generator, encode
 from harness import Case, make_request
 
 PROBLEM = "application/problem+json"
+NDJSON = "application/x-ndjson"  # its schema tells by contentSchema what each line is
 # Fields that mean something only where they are documented.
 OWN_FIELDS = ("ETag", "X-Varve-Revision", "Retry-After", "WWW-Authenticate", "Allow",
               "X-Content-Type-Options")
@@ -60,9 +62,13 @@ class Checker:
             return
         media_type = (answer.header("Content-Type") or "").split(";")[0]
         self.case.assertIn(media_type, content, answer)
-        if media_type.endswith("json"):
+        if media_type.endswith("json") and media_type != NDJSON:
             jsonschema.validate(answer.json(), self.api.schema(content[media_type]["schema"]),
                                 jsonschema.Draft202012Validator)
+        if media_type == NDJSON:
+            lines = self.api.schema(content[media_type]["schema"]["contentSchema"])
+            for line in answer.body.decode().splitlines():
+                jsonschema.validate(json.loads(line), lines, jsonschema.Draft202012Validator)
         if media_type == PROBLEM:
             self.case.assertIn(answer.json()["code"], content[media_type]["examples"], answer)
 

@@ -50,7 +50,7 @@ class Crowded(Daemon):
     """Serves one connection, and has it."""
 
     def __init__(self):
-        super().__init__(env={"VARVE_MAX_CONNECTIONS": "1"})
+        super().__init__(env={"VARVE_MAX_CONNECTIONS": "1", "VARVE_IDLE_TIMEOUT_MS": "60m"})
         self.start()
         self.held = self.take_place()
 
