@@ -328,7 +328,7 @@ static void expect_closed(pthread_t threads[2])
 /* Nobody waits any more, but the store goes on, and so does the merge. */
 START_TEST(interrupting_ends_the_waits)
 {
-    struct closing_store store = {0};
+    struct closing_store store = {.let_go = false};
     struct crash_env *crash = crash_env_new(1);
     struct model model = {0};
     pthread_t threads[2];
@@ -356,7 +356,7 @@ END_TEST
 
 START_TEST(closing_gives_them_up)
 {
-    struct closing_store store = {0};
+    struct closing_store store = {.let_go = false};
     struct crash_env *crash = crash_env_new(1);
     struct varve_options options;
     struct model model = {0};

@@ -267,9 +267,9 @@ START_TEST(authorization)
     static const char *const good[] = {"Bearer one", "bearer one", "BEARER   one"};
     static const char *const missing[] = {NULL,        "",    "Basic b25l",       "Bearerone",
                                           "Beare one", "one", "Digest Bearer one"};
-    static const char *const invalid[] = {"Bearer",        "Bearer ",        "Bearer One",
-                                          "Bearer one ",   "Bearer one two", "Bearer \"one\"",
-                                          "Bearer\x20" ONE};
+    static const char *const invalid[] = {"Bearer",          "Bearer ",        "Bearer One",
+                                          "Bearer one ",     "Bearer one two", "Bearer \"one\"",
+                                          ("Bearer\x20" ONE)};
     struct problem problem = {0};
     for (size_t i = 0; i < COUNT(good); i++) {
         struct access access = {0};
