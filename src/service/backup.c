@@ -20,8 +20,8 @@
 
 static enum varve_status prepare_backup(struct exchange *exchange)
 {
-    return content_type_choose(exchange_headers(exchange), exchange_header_count(exchange), false,
-                               &exchange->representation, &exchange->problem);
+    return content_type_choose(exchange_headers(exchange), exchange_header_count(exchange),
+                               REPRESENTATION_JSON, &exchange->representation, &exchange->problem);
 }
 
 static void report(struct exchange *exchange, const char *name, enum varve_status status,

@@ -295,8 +295,11 @@ static enum varve_status prepare(struct exchange *exchange)
     enum varve_status status = VARVE_OK;
     if (work->ops.ops == NULL) {
         size_t value_bytes_max = exchange->loop->service->config->engine.value_bytes_max;
-        status = json_body_parse_batch(buf_slice(&exchange->body), value_bytes_max, &work->ops,
-                                       &exchange->problem);
+        enum batch_form form =
+            exchange->representation == REPRESENTATION_NDJSON ? BATCH_LINES : BATCH_OBJECT;
+        status = json_body_parse_batch(buf_slice(&exchange->body), form, value_bytes_max,
+                                       &work->ops, &exchange->problem);
+        buf_deinit(&exchange->body); /* it may be large */
         look_over(work);
         if (status == VARVE_OK)
             status = check_access(exchange);
@@ -382,7 +385,8 @@ static enum varve_status prepare_batch(struct exchange *exchange)
                                &exchange->problem);
     if (status == VARVE_OK)
         status = content_type_choose(exchange_headers(exchange), exchange_header_count(exchange),
-                                     false, &exchange->representation, &exchange->problem);
+                                     REPRESENTATION_NDJSON, &exchange->representation,
+                                     &exchange->problem);
     return status;
 }
 

@@ -258,7 +258,8 @@ enum varve_status accept_choose(const struct header *headers, size_t count,
     return VARVE_OK;
 }
 
-enum varve_status content_type_choose(const struct header *headers, size_t count, bool takes_raw,
+enum varve_status content_type_choose(const struct header *headers, size_t count,
+                                      enum representation other,
                                       enum representation *ret_representation,
                                       struct problem *ret_problem)
 {
@@ -269,15 +270,19 @@ enum varve_status content_type_choose(const struct header *headers, size_t count
         *ret_representation = REPRESENTATION_JSON;
         return VARVE_OK;
     }
-    if (takes_raw && equals(type, "application/octet-stream")) {
-        *ret_representation = REPRESENTATION_RAW;
+    if (equals(type, representation_types[other])) {
+        *ret_representation = other;
         return VARVE_OK;
     }
+    static const char *const hints[REPRESENTATION_COUNT] = {
+        [REPRESENTATION_JSON] = "",
+        [REPRESENTATION_RAW] = ", or application/octet-stream for the value's bytes as they are",
+        [REPRESENTATION_NDJSON] = ", or application/x-ndjson with an operation a line",
+    };
     int shown = type.size < VALUE_SHOWN_BYTES ? (int)type.size : VALUE_SHOWN_BYTES;
-    return problem_set(
-        ret_problem, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
-        "\"%.*s\" is not supported; send application/json%s", shown, (const char *)type.data,
-        takes_raw ? ", or application/octet-stream for the value's bytes as they are" : "");
+    return problem_set(ret_problem, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
+                       "\"%.*s\" is not supported; send application/json%s", shown,
+                       (const char *)type.data, hints[other]);
 }
 
 static bool is_printable(struct varve_slice s)

@@ -56,10 +56,10 @@ enum representation {
 extern const char *const representation_types[REPRESENTATION_COUNT];
 
 /* How a body is to be read, by Content-Type: none, application/json and curl's
- * application/x-www-form-urlencoded are JSON, application/octet-stream is raw where `takes_raw`.
- * Anything else is a 415 with a hint. Parameters such as charset are passed over. */
+ * application/x-www-form-urlencoded are JSON; `other` (or JSON: none) is taken too, by its own
+ * type. Anything else is a 415 with a hint. Parameters such as charset are passed over. */
 MUST_CHECK enum varve_status content_type_choose(const struct header *headers, size_t count,
-                                                 bool takes_raw,
+                                                 enum representation other,
                                                  enum representation *ret_representation,
                                                  struct problem *ret_problem);
 

@@ -48,14 +48,20 @@ struct batch_op {
 struct batch_ops {
     struct batch_op *ops; /* their slices are borrowed until batch_ops_deinit */
     size_t count;
-    struct json_t *document; /* owned: keeps the text that slices point to */
-    struct buf decoded;      /* owned: keeps the bytes that were base64 */
+    struct buf decoded; /* owned: the bytes that slices point to */
 };
 void batch_ops_deinit(struct batch_ops *batch);
 
-/* {"ops":[…]}. All that is wrong with its operations is collected in the problem's "errors", up to
- * their limit. `ret_ops` is empty before; the caller frees it with batch_ops_deinit. */
-MUST_CHECK enum varve_status json_body_parse_batch(struct varve_slice body, size_t value_bytes_max,
+enum batch_form {
+    BATCH_OBJECT, /* {"ops":[…]} */
+    BATCH_LINES,  /* an operation a line, none blank, with a line feed behind the last or without */
+};
+
+/* All that is wrong with a batch's operations is collected in the problem's "errors", up to their
+ * limit, as /ops/N in either form. The body is not needed any more when it returns. `ret_ops` is
+ * empty before; the caller frees it with batch_ops_deinit. */
+MUST_CHECK enum varve_status json_body_parse_batch(struct varve_slice body, enum batch_form form,
+                                                   size_t value_bytes_max,
                                                    struct batch_ops *ret_ops,
                                                    struct problem *ret_problem);
 

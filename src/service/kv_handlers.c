@@ -274,7 +274,7 @@ static enum varve_status prepare_put(struct exchange *exchange)
     enum varve_status status = kv_read_sync(exchange);
     if (status == VARVE_OK)
         status = content_type_choose(exchange_headers(exchange), exchange_header_count(exchange),
-                                     true, &exchange->representation, problem);
+                                     REPRESENTATION_RAW, &exchange->representation, problem);
     if (status != VARVE_OK)
         return status;
     if (exchange->representation == REPRESENTATION_JSON && query_find(query, "ttl") != NULL)

@@ -256,6 +256,46 @@ class Batch(Case):
                             "result_too_large")
         self.assertIsNone(self.get(self.key("new")))
 
+    def post_lines(self, body, query=""):
+        return self.request("POST", "/kv/batch" + query, body,
+                            [("Content-Type", "application/x-ndjson")])
+
+    def test_lines(self):
+        ops = [self.put_op("a", b"1"), self.op("get", "a"), self.op("delete", "b"),
+               self.op("check", "c", revision=0)]
+        lines = [json.dumps(op) for op in ops]
+        for body in ("\n".join(lines), "\n".join(lines) + "\n", "\r\n".join(lines)):
+            answer = self.post_lines(body)
+            self.assertEqual(answer.status, 200, answer)
+            self.assertEqual(answer.header("Content-Type"), "application/json")
+            document = answer.json()
+            self.assertEqual([result["op"] for result in document["results"]],
+                             ["put", "get", "delete", "check"])
+            self.assertEqual(document["results"][1]["revision"], document["revision"])
+
+    def test_lines_that_are_refused(self):
+        good = json.dumps(self.put_op("a", b"1"))
+        for body in ("", "\n", good + "\n\n", "\n" + good, good + "\n  \n" + good, good + good,
+                     good + "\nx", json.dumps(self.put_op("a", b"1"), indent=1)):
+            self.assert_problem(self.post_lines(body), 400, "invalid_json")
+        problem = self.assert_problem(self.post_lines(good + '\n{"op":"get"}\n{"op":"x"}\n'), 400,
+                                      "invalid_body")
+        self.assertEqual([error["pointer"] for error in problem["errors"]],
+                         ["/ops/1", "/ops/2/op"])
+        self.assert_problem(self.post_lines((good + "\n") * (OPS_MAX + 1)), 413, "batch_too_large")
+        self.assertIsNone(self.get(self.key("a")))
+
+    def test_lines_with_a_failed_check(self):
+        answer = self.post_lines("\n".join([json.dumps(self.put_op("a", b"")),
+                                              json.dumps(self.op("check", "b", revision=7))]))
+        problem = self.assert_problem(answer, 412, "precondition_failed")
+        self.assertEqual(problem["failed_ops"], [{"index": 1, "current_revision": 0}])
+        self.assertIsNone(self.get(self.key("a")))
+
+    def test_lines_are_of_batches_only(self):
+        self.refused("PUT", "/kv/" + self.key("a").decode(), 415, b'{"value":""}',
+                     [("Content-Type", "application/x-ndjson")])
+
     def test_content_types(self):
         body = json.dumps({"ops": [self.put_op("a", b"")]})
         for headers in ([], [("Content-Type", "application/x-www-form-urlencoded")],

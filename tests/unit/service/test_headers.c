@@ -255,7 +255,8 @@ static void ck_type(const char *value, bool takes_raw, int expected)
     snprintf(line, sizeof line, "Content-Type: %s", value);
     size_t count = split(LINES("Host: a", line), headers);
     enum varve_status status =
-        content_type_choose(headers, count, takes_raw, &representation, &problem);
+        content_type_choose(headers, count, takes_raw ? REPRESENTATION_RAW : REPRESENTATION_JSON,
+                            &representation, &problem);
     if (expected < 0) {
         ck_assert_msg(status == VARVE_INVALID, "%s", line);
         ck_problem(&problem, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "application/json");
@@ -295,7 +296,13 @@ START_TEST(content_types)
     }
     enum representation representation = REPRESENTATION_COUNT;
     struct problem problem = {0};
-    ck_ok(content_type_choose(NULL, 0, true, &representation, &problem));
+    const struct header lines[] = {{L("Content-Type"), L("Application/X-NDJSON; charset=utf-8")}};
+    ck_ok(content_type_choose(lines, 1, REPRESENTATION_NDJSON, &representation, &problem));
+    ck_assert_int_eq(representation, REPRESENTATION_NDJSON);
+    ck_status(content_type_choose(lines, 1, REPRESENTATION_RAW, &representation, &problem),
+              VARVE_INVALID);
+    ck_problem(&problem, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "application/octet-stream");
+    ck_ok(content_type_choose(NULL, 0, REPRESENTATION_RAW, &representation, &problem));
     ck_assert_int_eq(representation, REPRESENTATION_JSON);
 }
 END_TEST
