@@ -6,7 +6,7 @@
 # quick (the default) takes at most ten minutes on two cores once the packages are there; long lets
 # the tests that draw or go through many cases do so for hours (tests/lib/budget.h). PARTS are the
 # names in the list below, all of them by default. Each part has its share of the ten minutes; one
-# that takes twice that, for a machine may be busy, is ended and counts as failed. One line a part
+# that takes thrice that, for a machine may be busy, is ended and counts as failed. One line a part
 # is printed, with its seconds and those of all processors that it used, and details where something
 # failed; all that a part said is kept in build-log/. The last line counts the test cases of all
 # parts. Exits 1 if any failed. --list only says what would run.
@@ -38,7 +38,7 @@ budget_of() {
     esac
 }
 quick_s=600 # the sum of the above
-quick_limit_s=$((2 * quick_s))
+quick_limit_s=$((3 * quick_s))
 long_s=$((24 * 3600))
 
 . config/packages.sh
