@@ -59,7 +59,8 @@ enum config_kind {
     X(SIZE, max_value_bytes, engine.value_bytes_max, "16MiB", 1, VARVE_VALUE_BYTES_MAX, NULL,      \
       "one value")                                                                                 \
     X(SIZE, bodies_in_flight_bytes, bodies_in_flight_bytes, "256MiB", CONFIG_KIB(1),               \
-      CONFIG_GIB(64), NULL, "all request bodies in memory together, at least max_body_bytes")      \
+      CONFIG_GIB(64), NULL,                                                                        \
+      "all large request bodies in memory together, at least max_body_bytes")                      \
     X(SIZE, answers_in_flight_bytes, answers_in_flight_bytes, "256MiB", CONFIG_KIB(1),             \
       CONFIG_GIB(64), NULL, "all large answers in memory together; one always passes")             \
     X(MILLISECONDS, header_timeout_ms, header_timeout_ms, "10s", 100, 3600000, NULL,               \

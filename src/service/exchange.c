@@ -399,12 +399,16 @@ static enum varve_status check_body_size(struct exchange *exchange)
     return VARVE_OK;
 }
 
-static enum varve_status reserve_body(struct exchange *exchange, size_t size)
+/* For a body of so many bytes, as far as is known. Small ones are free, so that large ones which do
+ * not come cannot keep everybody out. */
+static enum varve_status charge_body(struct exchange *exchange, size_t size)
 {
-    if (!service_reserve_body(exchange->loop->service, size))
+    if (size <= LIMIT_FREE_BODY_BYTES)
+        return VARVE_OK;
+    if (!service_reserve_body(exchange->loop->service, size - exchange->body_reserved))
         return problem_set(&exchange->problem, PROBLEM_BUSY,
                            "the bodies in flight fill their budget");
-    exchange->body_reserved += size;
+    exchange->body_reserved = size;
     return VARVE_OK;
 }
 
@@ -414,7 +418,7 @@ static enum varve_status prepare_body(struct exchange *exchange)
     size_t length = exchange->framing.length;
     if (exchange->drops_body || length == 0)
         return VARVE_OK;
-    enum varve_status status = reserve_body(exchange, length);
+    enum varve_status status = charge_body(exchange, length);
     if (status != VARVE_OK)
         return status;
     size_t first = length < FIRST_BODY_RESERVE_BYTES ? length : FIRST_BODY_RESERVE_BYTES;
@@ -508,7 +512,7 @@ static enum varve_status keep_body(struct exchange *exchange, const char *data, 
                                  exchange->body_seen, "the body grew over the limit");
     enum varve_status status = VARVE_OK;
     if (exchange->framing.chunked)
-        status = reserve_body(exchange, size);
+        status = charge_body(exchange, exchange->body_seen);
     if (status != VARVE_OK)
         return status;
     status = buf_append(&exchange->body, data, size);

@@ -82,6 +82,10 @@ class BodyBudget(ProcessCase):
                 answer = conn.response()
                 self.assertIn(answer.status, (429, 503), answer)
                 self.assertTrue(answer.header("Retry-After"), answer)
+        for small in (b"x", bytes(65536)):  # not kept out by large ones that do not come
+            self.put("small", small)
+            self.assertEqual(self.daemon.request("PUT", "/kv/small", chunked(small, [5000]), RAW + [
+                ("Transfer-Encoding", "chunked")]).status, 200)
         for conn in held:
             conn.send(bytes(1000000))
             self.assertEqual(conn.response().status, 200)
