@@ -6,7 +6,7 @@ hostile.py --address A:P --pid N --lockstep PROGRAM [--seconds S] [--senders N] 
 For S seconds at once: senders that let a byte of a header come each second, bodies that do not
 come, readers that do not read, floods of connections, requests that two servers could read in two
 ways, headers and bodies far too large, and clients in lock-step. Nothing leaves the machine, and
-all of it ends by itself. A first short round shows what the daemon needs for its caches. After each
+all of it ends by itself. A first round shows what the daemon needs for its caches. After each
 round its descriptors must be back where they were, exactly; after the second one its memory must be
 too, up to --growth-mib-max. Judges the healthy client's p99 only if --p99-ms-max says how.
 """
@@ -27,7 +27,7 @@ import traceback
 from harness import ClosedError, Connection, ProtocolError, chunked, make_request
 
 RAW = [("Content-Type", "application/octet-stream")]
-WARM_UP_S = 5
+WARM_UP_S = 30  # until memtables are full and each connection has had its buffers
 SETTLE_S = 120
 BODIES, READERS, FLOOD_AT_ONCE = 100, 40, 300
 BIG_BYTES = 4 << 20

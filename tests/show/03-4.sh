@@ -1,7 +1,7 @@
 #!/bin/sh
 # Issue 4, line 4: hostile traffic of all kinds for 60 s; a healthy client beside it keeps p99 under
 # 100 ms, and memory and descriptors are afterwards where they were. SECONDS_EACH shortens it.
-# Memory counts from a first round of 5 s on, which fills caches; 16 MiB are left to the allocator.
+# Memory counts from a first round of 30 s on, which fills caches; 16 MiB are left to the allocator.
 title="03-4 hostile traffic"
 . "$(dirname "$0")/common.sh"
 
