@@ -110,6 +110,8 @@ static enum varve_status outputs_verify(struct compaction *compaction)
         if (status == VARVE_OK)
             status = sstable_reader_open(db->env, path, meta->file_id, meta->file_bytes, &reader,
                                          &error);
+        if (status == VARVE_OK)
+            status = sstable_reader_load_filter(reader, true, &error);
         if (status == VARVE_OK &&
             sstable_reader_properties(reader)->entry_count != meta->entry_count)
             status = status_raise(VARVE_CORRUPT);

@@ -88,7 +88,13 @@ static enum varve_status lookup_gather(struct lookup *lookup, const struct table
         status = VARVE_WOULD_BLOCK;
     if (status != VARVE_OK)
         return status;
-    sstable_reader_prefetch_filter(table_handle_reader(handle), lookup->hash);
+    struct sstable_reader *reader = table_handle_reader(handle);
+    status = sstable_reader_load_filter(reader, !lookup->must_not_wait, NULL);
+    if (status != VARVE_OK) {
+        table_cache_release(tables, handle);
+        return status;
+    }
+    sstable_reader_prefetch_filter(reader, lookup->hash);
     lookup->gathered[lookup->gathered_count++] = handle;
     return VARVE_OK;
 }

@@ -119,7 +119,9 @@ enum varve_status table_verify(struct env *env, const char *dir, const struct ma
     if (status != VARVE_OK)
         return status;
     struct table_pass pass = {.path = path, .meta = meta, .reader = reader, .error = ret_error};
-    status = sstable_iterator_new(reader, &direct.base, false, &it);
+    status = sstable_reader_load_filter(reader, true, ret_error);
+    if (status == VARVE_OK)
+        status = sstable_iterator_new(reader, &direct.base, false, &it);
     if (status == VARVE_OK)
         status = pass_run(&pass, it);
     *ret_blocks += direct.blocks;

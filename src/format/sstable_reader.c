@@ -1,13 +1,13 @@
 /*
- * At open everything but the data blocks is read and checked as a whole: footer, properties, filter
- * and index. A data block is checked by its
- * crc each time it is read; the crc is bound to the table and to the place, so what passes is what
- * the writer put there. The index and the filter stay in memory, the filter on a cache line's
- * boundary.
+ * At open footer, properties and index are read and checked as a whole; the filter, which only
+ * look-ups need, when the first of them comes. A data block is checked by its crc each time it is
+ * read; the crc is bound to the table and to the place, so what passes is what the writer put
+ * there. The index and the filter stay in memory, the filter on a cache line's boundary.
  */
 #include "format/sstable_reader.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/crc32c.h"
@@ -22,8 +22,8 @@ struct sstable_reader {
     uint64_t data_end; /* of the data blocks */
     struct sstable_properties properties;
     struct sstable_index index;
-    uint8_t *filter_memory;
-    struct varve_slice filter;
+    struct block_handle filter;     /* of size 0: the table has none */
+    _Atomic(uint8_t *) filter_data; /* its bytes; NULL until they are asked for */
 };
 
 /* Reads a stored block, trailer included, into `ret_data` of handle.size + trailer bytes, and
@@ -120,11 +120,11 @@ void sstable_reader_will_read(struct sstable_reader *reader, uint64_t offset, ui
 
 /* A block that is no data block. */
 static enum varve_status part_read(const struct sstable_reader *reader, struct block_handle handle,
-                                   size_t alignment, uint8_t **ret_data)
+                                   size_t alignment, bool may_wait, uint8_t **ret_data)
 {
     uint8_t *stored = NULL;
     enum varve_status status =
-        block_read(reader, handle, reader->file_bytes, alignment, true, &stored);
+        block_read(reader, handle, reader->file_bytes, alignment, may_wait, &stored);
     if (status == VARVE_OK && stored[handle.size] != COMPRESSION_NONE)
         status = status_raise(VARVE_UNSUPPORTED);
     if (status != VARVE_OK) {
@@ -171,7 +171,7 @@ enum varve_status sstable_footer_read(struct env_file *file, const char *path, u
 static enum varve_status properties_read(struct sstable_reader *reader, struct block_handle handle)
 {
     uint8_t *data = NULL;
-    enum varve_status status = part_read(reader, handle, 0, &data);
+    enum varve_status status = part_read(reader, handle, 0, true, &data);
     if (status != VARVE_OK)
         return status;
     status = sstable_properties_decode(varve_slice(data, (size_t)handle.size), &reader->properties);
@@ -181,21 +181,10 @@ static enum varve_status properties_read(struct sstable_reader *reader, struct b
     return status;
 }
 
-static enum varve_status filter_read(struct sstable_reader *reader, struct block_handle handle)
-{
-    enum varve_status status = part_read(reader, handle, BLOOM_LINE_BYTES, &reader->filter_memory);
-    if (status != VARVE_OK)
-        return status;
-    reader->filter = varve_slice(reader->filter_memory, (size_t)handle.size);
-    if (handle.size != 0 && !bloom_is_valid(reader->filter))
-        return status_raise(VARVE_CORRUPT);
-    return VARVE_OK;
-}
-
 static enum varve_status index_read(struct sstable_reader *reader, struct block_handle handle)
 {
     uint8_t *block = NULL;
-    enum varve_status status = part_read(reader, handle, 0, &block);
+    enum varve_status status = part_read(reader, handle, 0, true, &block);
     if (status != VARVE_OK)
         return status;
     status = sstable_index_init(&reader->index, varve_slice(block, (size_t)handle.size),
@@ -220,15 +209,35 @@ static enum varve_status parts_read(struct sstable_reader *reader, struct varve_
     if (status != VARVE_OK)
         return status;
     reader->data_end = footer.filter.offset;
+    reader->filter = footer.filter;
     status = properties_read(reader, footer.properties);
     if (status != VARVE_OK)
         return part_failed(reader, status, footer.properties, "properties", ret_error);
-    status = filter_read(reader, footer.filter);
-    if (status != VARVE_OK)
-        return part_failed(reader, status, footer.filter, "filter", ret_error);
     status = index_read(reader, footer.index);
     if (status != VARVE_OK)
         return part_failed(reader, status, footer.index, "index", ret_error);
+    return VARVE_OK;
+}
+
+enum varve_status sstable_reader_load_filter(struct sstable_reader *reader, bool may_wait,
+                                             struct varve_error *ret_error)
+{
+    if (reader->filter.size == 0 ||
+        atomic_load_explicit(&reader->filter_data, memory_order_acquire) != NULL)
+        return VARVE_OK;
+    uint8_t *data = NULL, *none = NULL;
+    enum varve_status status = part_read(reader, reader->filter, BLOOM_LINE_BYTES, may_wait, &data);
+    if (status == VARVE_OK && !bloom_is_valid(varve_slice(data, (size_t)reader->filter.size)))
+        status = status_raise(VARVE_CORRUPT);
+    if (status == VARVE_WOULD_BLOCK)
+        return status;
+    if (status != VARVE_OK) {
+        free(data);
+        return part_failed(reader, status, reader->filter, "filter", ret_error);
+    }
+    if (!atomic_compare_exchange_strong_explicit(&reader->filter_data, &none, data,
+                                                 memory_order_acq_rel, memory_order_acquire))
+        free(data); /* another thread was here first */
     return VARVE_OK;
 }
 
@@ -269,7 +278,7 @@ void sstable_reader_free(struct sstable_reader *reader)
         (void)env_file_close(reader->file); /* only read from */
     sstable_properties_deinit(&reader->properties);
     sstable_index_deinit(&reader->index);
-    free(reader->filter_memory);
+    free(atomic_load_explicit(&reader->filter_data, memory_order_relaxed));
     free(reader->path);
     free(reader);
 }
@@ -292,7 +301,7 @@ const char *sstable_reader_path(const struct sstable_reader *reader)
 size_t sstable_reader_memory_bytes(const struct sstable_reader *reader)
 {
     return sizeof *reader + strlen(reader->path) + 1 + sstable_index_memory_bytes(&reader->index) +
-           reader->filter.size + SSTABLE_BLOCK_TRAILER_BYTES +
+           (size_t)reader->filter.size + SSTABLE_BLOCK_TRAILER_BYTES +
            reader->properties.smallest.capacity + reader->properties.largest.capacity;
 }
 
@@ -306,15 +315,22 @@ bool sstable_reader_has_filter(const struct sstable_reader *reader)
     return reader->filter.size != 0;
 }
 
+static struct varve_slice loaded_filter(const struct sstable_reader *reader)
+{
+    const uint8_t *data = atomic_load_explicit(&reader->filter_data, memory_order_acquire);
+    assert(data != NULL);
+    return varve_slice(data, (size_t)reader->filter.size);
+}
+
 bool sstable_reader_may_contain(const struct sstable_reader *reader, uint64_t hash)
 {
-    return reader->filter.size == 0 || bloom_may_contain(reader->filter, hash);
+    return reader->filter.size == 0 || bloom_may_contain(loaded_filter(reader), hash);
 }
 
 void sstable_reader_prefetch_filter(const struct sstable_reader *reader, uint64_t hash)
 {
     if (reader->filter.size != 0)
-        bloom_prefetch(reader->filter, hash);
+        bloom_prefetch(loaded_filter(reader), hash);
 }
 
 /* The entry where the block's pass stands, if it is one of the target's user key. */

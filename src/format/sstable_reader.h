@@ -2,7 +2,8 @@
  * format/sstable_reader.h: reads one table. Trusts nothing that comes from disk: every block is
  * checked before it is used, and damage is VARVE_CORRUPT, never an absent key.
  *
- * A reader is immutable once open and thread safe. Data blocks are fetched through a
+ * A reader is thread safe. Once open nothing of it changes but that its filter is read when it is
+ * first wanted. Data blocks are fetched through a
  * block_fetcher, so that a cache can stand between.
  */
 #ifndef FORMAT_SSTABLE_READER_H
@@ -28,7 +29,7 @@ struct block_fetcher {
     void (*release)(struct block_fetcher *fetcher, struct block_ref *ref); /* takes a zeroed one */
 };
 
-/* Opens and verifies footer, properties, index and filter. `file_bytes` and `file_id` are the
+/* Opens and verifies footer, properties and index. `file_bytes` and `file_id` are the
  * manifest's: a table that differs is VARVE_CORRUPT. VARVE_NOT_FOUND, VARVE_UNSUPPORTED,
  * VARVE_NO_FILES, VARVE_IO, VARVE_NO_MEMORY. Caller frees with sstable_reader_free. */
 MUST_CHECK enum varve_status sstable_reader_open(struct env *env, const char *path,
@@ -47,8 +48,15 @@ MUST_CHECK enum varve_status sstable_footer_read(struct env_file *file, const ch
 const struct sstable_properties *sstable_reader_properties(const struct sstable_reader *reader);
 uint64_t sstable_reader_file_id(const struct sstable_reader *reader);
 const char *sstable_reader_path(const struct sstable_reader *reader);
-size_t sstable_reader_memory_bytes(const struct sstable_reader *reader); /* index, filter, self */
+/* Index, filter (loaded or not) and itself. */
+size_t sstable_reader_memory_bytes(const struct sstable_reader *reader);
 bool sstable_reader_has_filter(const struct sstable_reader *reader);
+/* Reads and verifies the filter, if there is one and it is not in memory yet: due before the two
+ * below, and when the table is to be verified as a whole. `may_wait` false: from the page cache
+ * alone, else VARVE_WOULD_BLOCK. VARVE_CORRUPT, VARVE_UNSUPPORTED, VARVE_IO, VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status sstable_reader_load_filter(struct sstable_reader *reader,
+                                                        bool may_wait,
+                                                        struct varve_error *ret_error);
 /* hash_slice of the user key. Without a filter: true. */
 bool sstable_reader_may_contain(const struct sstable_reader *reader, uint64_t hash);
 void sstable_reader_prefetch_filter(const struct sstable_reader *reader, uint64_t hash);

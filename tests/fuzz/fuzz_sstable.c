@@ -61,7 +61,8 @@ static void walk(struct sstable_reader *reader, size_t size)
     uint64_t tag = 0;
     struct varve_slice value = {0};
     struct block_ref pin = {0};
-    (void)sstable_reader_may_contain(reader, size * 0x9e3779b97f4a7c15ull);
+    if (sstable_reader_load_filter(reader, true, NULL) == VARVE_OK)
+        (void)sstable_reader_may_contain(reader, size * 0x9e3779b97f4a7c15ull);
     enum varve_status status = sstable_reader_get(
         reader, &fetcher, varve_slice(target, sizeof target), false, &tag, &value, &pin);
     must(status == VARVE_OK || status == VARVE_NOT_FOUND || status == VARVE_CORRUPT ||

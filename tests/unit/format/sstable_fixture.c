@@ -92,4 +92,5 @@ void table_open(struct fixture *f)
 {
     struct varve_error error = {0};
     ck_ok(sstable_reader_open(f->env, f->path, FILE_ID, f->file_bytes, &f->reader, &error));
+    ck_ok(sstable_reader_load_filter(f->reader, true, &error));
 }

@@ -217,6 +217,8 @@ static enum varve_status table_pass(const struct tmpdir *dir, enum compression c
     if (status == VARVE_OK)
         status = sstable_reader_open(env_posix(), path, 1, file_bytes, &reader, NULL);
     if (status == VARVE_OK)
+        status = sstable_reader_load_filter(reader, true, NULL);
+    if (status == VARVE_OK)
         status = sstable_iterator_new(reader, &fetcher.base, true, &it);
     if (status == VARVE_OK) {
         for (it->ops->seek_first(it); it->valid;)

@@ -213,8 +213,12 @@ static enum varve_status table_content(const char *path, uint64_t file_bytes, st
     buf_clear(ret);
     enum varve_status status =
         sstable_reader_open(env_posix(), path, SMALL_TABLE_ID, file_bytes, &reader, NULL);
-    if (status != VARVE_OK)
+    if (status == VARVE_OK)
+        status = sstable_reader_load_filter(reader, true, NULL);
+    if (status != VARVE_OK) {
+        sstable_reader_free(reader);
         return status;
+    }
     ck_ok(sstable_iterator_new(reader, &fetcher.base, true, &it));
     for (it->ops->seek_first(it); it->valid; it->ops->next(it)) {
         ck_ok(buf_append_prefixed(ret, it->key));

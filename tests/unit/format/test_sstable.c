@@ -423,14 +423,22 @@ START_TEST(compression_of_another_build)
     ck_status(sstable_reader_read_block(f.reader, data, &block, &size), VARVE_UNSUPPORTED);
     compression_set(&f, data, COMPRESSION_LZ4); /* which it is not */
     ck_status(sstable_reader_read_block(f.reader, data, &block, &size), VARVE_CORRUPT);
-    const struct block_handle parts[] = {footer.filter, footer.index, footer.properties};
-    for (size_t i = 0; i < 3; i++) {
-        struct sstable_reader *reader = NULL;
+    const struct block_handle parts[] = {footer.index, footer.properties};
+    struct sstable_reader *reader = NULL;
+    for (size_t i = 0; i < 2; i++) {
         compression_set(&f, parts[i], COMPRESSION_LZ4);
         ck_status(sstable_reader_open(f.env, f.path, FILE_ID, f.file_bytes, &reader, NULL),
                   VARVE_UNSUPPORTED);
         compression_set(&f, parts[i], COMPRESSION_NONE);
     }
+    compression_set(&f, footer.filter, COMPRESSION_LZ4);
+    struct varve_error error = {0};
+    ck_ok(sstable_reader_open(f.env, f.path, FILE_ID, f.file_bytes, &reader, NULL));
+    ck_status(sstable_reader_load_filter(reader, true, &error), VARVE_UNSUPPORTED);
+    ck_assert_str_eq(error.path, f.path);
+    compression_set(&f, footer.filter, COMPRESSION_NONE);
+    ck_ok(sstable_reader_load_filter(reader, true, NULL)); /* asked for again, it is read again */
+    sstable_reader_free(reader);
     fixture_deinit(&f);
 }
 END_TEST
@@ -528,6 +536,8 @@ START_TEST(reader_failures_are_told)
         size_t entries = 0;
         enum varve_status status =
             sstable_reader_open(f.env, f.path, FILE_ID, f.file_bytes, &f.reader, NULL);
+        if (status == VARVE_OK)
+            status = sstable_reader_load_filter(f.reader, true, NULL);
         if (status == VARVE_OK) {
             struct entry_iterator *it = NULL;
             ck_ok(sstable_iterator_new(f.reader, &f.fetcher.base, true, &it));
