@@ -10,8 +10,9 @@
 #include "format/bloom.h"
 #include "format/sstable_writer.h"
 
-/* How many entries pass between two looks at `cancelled`. */
+/* How many entries, or bytes of them, pass between two looks at `cancelled`. */
 #define MERGE_CANCEL_EVERY 4096u
+#define MERGE_CANCEL_BYTES ((size_t)4 << 20)
 /* Bits a key that filters above the last level have beyond the option: 10 give 1 false positive in
  * 100, 14 give 1 in 550. Tiers have about a third of the last level's keys, so filters as a whole
  * take one bit a key more. */
@@ -138,6 +139,7 @@ static void output_abort(struct merge_output *output)
 
 struct merge_key_state {
     struct buf user_key;
+    uint64_t tag;         /* of its last entry */
     bool needed_below;    /* an entry of user_key at or under keep has been met */
     struct buf tombstone; /* the internal key of an expired entry, as a deletion */
 };
@@ -147,8 +149,18 @@ struct merge_key_state {
 static bool entry_has_expired(const struct merge_job *job)
 {
     return entry_tag_kind(entry_key_tag(job->input->key)) == ENTRY_PUT_EXPIRING &&
-           job->input->value.size >= ENTRY_EXPIRY_BYTES &&
            fixed64_decode(job->input->value.data) <= job->keep.time_ms / 1000;
+}
+
+/* Blocks pass their crc whatever was written into them: what the merge relies on is looked at. */
+static bool entry_is_sound(const struct merge_job *job, const struct merge_key_state *state,
+                           int order)
+{
+    uint64_t tag = entry_key_tag(job->input->key);
+    if (order > 0 || (order == 0 && tag >= state->tag))
+        return false;
+    return entry_tag_kind(tag) != ENTRY_PUT_EXPIRING ||
+           job->input->value.size >= ENTRY_EXPIRY_BYTES;
 }
 
 /* Whether the entry that the input stands on goes to the output; moves the key state on. */
@@ -157,9 +169,13 @@ static enum varve_status entry_is_needed(const struct merge_job *job, struct mer
 {
     struct varve_slice user_key = entry_user_key(job->input->key);
     uint64_t tag = entry_key_tag(job->input->key);
-    bool new_key = state->user_key.size == 0 ||
-                   varve_slice_compare(buf_slice(&state->user_key), user_key) != 0;
+    int order =
+        state->user_key.size == 0 ? -1 : varve_slice_compare(buf_slice(&state->user_key), user_key);
+    bool new_key = order != 0;
 
+    if (!entry_is_sound(job, state, order))
+        return status_raise(VARVE_CORRUPT);
+    state->tag = tag;
     if (new_key) {
         enum varve_status status = buf_assign(&state->user_key, user_key);
         if (status != VARVE_OK)
@@ -228,19 +244,28 @@ static enum varve_status merge_step(struct merge_output *output, struct merge_ke
     return status;
 }
 
+/* Now and then: for how long depends on what passed. */
+static bool merge_is_cancelled(const struct merge_job *job, size_t *passed, size_t *passed_bytes)
+{
+    *passed_bytes += job->input->key.size + job->input->value.size;
+    if (++*passed < MERGE_CANCEL_EVERY && *passed_bytes < MERGE_CANCEL_BYTES)
+        return false;
+    *passed = *passed_bytes = 0;
+    return job->cancelled != NULL && job->cancelled(job->context);
+}
+
 enum varve_status merge_run(const struct merge_job *job, struct manifest_edit *edit)
 {
     struct merge_output output = {.job = job, .edit = edit};
     struct merge_key_state state = {0};
     size_t added_before = edit->added_count;
     enum varve_status status = VARVE_OK;
-    uint64_t passed = 0;
+    size_t passed = 0, passed_bytes = 0;
 
     job->input->ops->seek_first(job->input);
     while (status == VARVE_OK && job->input->valid) {
         status = merge_step(&output, &state);
-        if (status == VARVE_OK && ++passed % MERGE_CANCEL_EVERY == 0 && job->cancelled != NULL &&
-            job->cancelled(job->context))
+        if (status == VARVE_OK && merge_is_cancelled(job, &passed, &passed_bytes))
             status = VARVE_CLOSED;
         if (status == VARVE_OK)
             job->input->ops->next(job->input);

@@ -67,6 +67,8 @@ static enum varve_status entry_check(struct table_pass *pass, const struct entry
         return pass_damage(pass, "its sequence is not in the range that the manifest says");
     if (!sstable_reader_may_contain(pass->reader, hash_slice(entry_user_key(it->key))))
         return pass_damage(pass, "the filter does not know its key");
+    if (entry_tag_kind(tag) == ENTRY_PUT_EXPIRING && it->value.size < ENTRY_EXPIRY_BYTES)
+        return pass_damage(pass, "it expires, but its value does not say when");
     pass->tombstones += entry_tag_kind(tag) == ENTRY_DELETE;
     pass->expiring += entry_tag_kind(tag) == ENTRY_PUT_EXPIRING;
     pass->entries++;
