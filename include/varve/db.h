@@ -270,6 +270,10 @@ struct varve_stats {
 };
 VARVE_API void varve_stats_read(struct varve_db *db, struct varve_stats *ret_stats);
 
+/* Unix milliseconds by which expiry is judged: the wall clock's, but never less than any that the
+ * store has gone by before, in this process or an earlier one. */
+VARVE_API uint64_t varve_store_time_ms(struct varve_db *db);
+
 /* Latency distributions since open, for the operations that the store itself times. */
 enum varve_latency {
     VARVE_LATENCY_SYNC,

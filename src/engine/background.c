@@ -4,7 +4,8 @@
  *
  * Merges: a call for one queues an idle slot, unless a queued one is still to look. A look that
  * finds a merge queues another look before it carries it out, and looks again after it. So as many
- * run as there are, up to the slots, and the last that ends finds nothing.
+ * run as there are, up to the slots, and the last that ends finds nothing. One that failed would
+ * find the same again: the next look is due a while later.
  */
 #include "engine/background.h"
 
@@ -15,6 +16,8 @@
 #include "engine/flush.h"
 
 #define BACKGROUND_RETRY_US ((uint64_t)500000)
+/* Damage seldom goes away, and finding it again means reading as much. */
+#define BACKGROUND_DAMAGE_RETRY_US ((uint64_t)60000000)
 
 /* So long without a commit, and the tiers are folded. */
 #define BACKGROUND_IDLE_US ((uint64_t)5000000)
@@ -87,9 +90,12 @@ static struct background *background_of_flush(struct thread_job *job)
     return (struct background *)(void *)((char *)job - offsetof(struct background, flush_job));
 }
 
-static void retry_later_locked(struct background *background)
+static void retry_later_locked(struct background *background, enum varve_status failure)
 {
-    background->mu.retry_at_us = env_mono_us(background->db->env) + BACKGROUND_RETRY_US;
+    uint64_t wait_us = failure == VARVE_CORRUPT ? BACKGROUND_DAMAGE_RETRY_US : BACKGROUND_RETRY_US;
+    uint64_t at_us = env_mono_us(background->db->env) + wait_us;
+    if (background->mu.retry_at_us == 0 || at_us < background->mu.retry_at_us)
+        background->mu.retry_at_us = at_us;
 }
 
 /* Nothing was committed for a while. */
@@ -113,7 +119,7 @@ static void flush_job_run(struct thread_job *job)
     background->mu.flush.queued = again;
     background->mu.flush.again = false;
     if (status != VARVE_OK)
-        retry_later_locked(background);
+        retry_later_locked(background, status);
     cond_broadcast(&background->mu.progress);
     mutex_unlock(&background->mu.lock);
     if (again)
@@ -146,6 +152,12 @@ static void manual_end_locked(struct background *background, struct manual_merge
     manual_drop_locked(merge);
 }
 
+/* Once all that it is for is in tables. */
+static bool manual_is_ready(struct varve_db *db, const struct manual_merge *merge)
+{
+    return merge != NULL && atomic_load(&db->log_figures.first_live_segment) > merge->segment_id;
+}
+
 /* What to look for next. While writers are held up, every other look goes by what is due, for a
  * merge by hand of a part may leave level 0 as it is. */
 static struct compaction_task task_choose_locked(struct background *background,
@@ -154,7 +166,7 @@ static struct compaction_task task_choose_locked(struct background *background,
     struct varve_db *db = background->db;
     struct manual_merge *merge = background->mu.manual;
     struct compaction_task task = {.mode = COMPACTION_DUE};
-    if (merge == NULL) {
+    if (!manual_is_ready(db, merge)) {
         task.mode = background->mu.fold ? COMPACTION_FOLD : COMPACTION_DUE;
         return task;
     }
@@ -168,6 +180,8 @@ static struct compaction_task task_choose_locked(struct background *background,
     task.mode = COMPACTION_EVERYTHING;
     task.start = buf_slice(&merge->start);
     task.end = buf_slice(&merge->end);
+    task.asked_sequence = merge->sequence;
+    task.asked_time_ms = merge->time_ms;
     return task;
 }
 
@@ -175,17 +189,19 @@ static struct compaction_task task_choose_locked(struct background *background,
 struct look {
     struct compaction_task task;
     struct manual_merge *manual; /* that it was for, referenced; NULL: for none */
-    bool found, alone;           /* a merge; nothing else ran */
+    bool found, alone;           /* a merge; nothing ran that may be part of the task */
     enum varve_status status;
 };
 
 /* True when there may be more to do. */
 static bool look_account_locked(struct background *background, const struct look *look)
 {
-    bool nothing_left = !look->found && look->alone;
-    background->mu.compaction_failure = look->status;
-    if (look->status != VARVE_OK && look->status != VARVE_CLOSED && look->status != VARVE_CORRUPT)
-        retry_later_locked(background);
+    bool nothing_left = !look->found && look->alone && look->status == VARVE_OK;
+    bool failed = look->status != VARVE_OK && look->status != VARVE_CLOSED;
+    if (failed || (look->status == VARVE_OK && (look->found || nothing_left)))
+        background->mu.compaction_failure = look->status;
+    if (failed)
+        retry_later_locked(background, look->status);
     if (look->manual != NULL) {
         if (look->status != VARVE_OK || nothing_left)
             manual_end_locked(background, look->manual, look->status);
@@ -197,7 +213,18 @@ static bool look_account_locked(struct background *background, const struct look
     if (look->found && look->status == VARVE_OK)
         return true;
     /* While others run, the last of them looks for what waits. */
-    return background->mu.manual != NULL && (look->found || look->alone);
+    return manual_is_ready(background->db, background->mu.manual) && (look->found || look->alone);
+}
+
+/* Whether the slot that ends is to look again. What others asked for meanwhile waits with the rest
+ * when the look failed. */
+static bool look_again_locked(struct background *background, const struct look *look)
+{
+    bool again = look_account_locked(background, look);
+    if (look->status == VARVE_OK)
+        again = again || background->mu.compaction_again;
+    background->mu.compaction_again = false;
+    return again;
 }
 
 static void look_carry_out(struct varve_db *db, struct look *look, struct compaction *compaction)
@@ -235,8 +262,7 @@ static void compaction_job_run(struct thread_job *job)
         look_carry_out(db, &look, compaction);
 
     mutex_lock(&background->mu.lock);
-    bool again = look_account_locked(background, &look) || background->mu.compaction_again;
-    background->mu.compaction_again = false;
+    bool again = look_again_locked(background, &look);
     slot->state = COMPACTION_SLOT_IDLE;
     slot = again ? slot_take_locked(background) : NULL;
     cond_broadcast(&background->mu.progress);
@@ -272,34 +298,41 @@ static bool fold_when_idle(struct varve_db *db)
 static void collect_when_due(struct varve_db *db)
 {
     uint64_t due_s = atomic_load_explicit(&db->garbage_due_s, memory_order_relaxed);
-    if (due_s == 0 || db_store_time_ms(db) / 1000 < due_s)
+    uint64_t now_ms = db_store_time_ms(db);
+    if (due_s == 0 || now_ms / 1000 < due_s)
         return;
-    /* The next view says anew; a snapshot that still needs the table would else be asked each time.
-     */
-    atomic_store_explicit(&db->garbage_due_s, 0, memory_order_relaxed);
-    background_schedule_compaction(db);
+    if (snapshots_keep(&db->snapshots, &db->visible, now_ms).time_ms / 1000 < due_s)
+        return; /* a snapshot still sees what has expired */
+    /* The next view says anew. */
+    if (atomic_compare_exchange_strong_explicit(&db->garbage_due_s, &due_s, 0, memory_order_relaxed,
+                                                memory_order_relaxed))
+        background_schedule_compaction(db);
 }
 
-bool background_retry(struct varve_db *db)
+bool background_retry_due(struct varve_db *db)
 {
     struct background *background = &db->background;
-    collect_when_due(db);
-    bool fold_waits = fold_when_idle(db);
-    bool held_up = stall_look(db);
-    bool short_of_space = db_space_probe(db);
     mutex_lock(&background->mu.lock);
-    bool due =
-        background->mu.retry_at_us != 0 && env_mono_us(db->env) >= background->mu.retry_at_us;
-    bool waits = background->mu.retry_at_us != 0 && !due;
+    bool waits = background->mu.retry_at_us != 0;
+    bool due = waits && env_mono_us(db->env) >= background->mu.retry_at_us;
     bool flush = due && background->mu.flush_failure != VARVE_OK;
-    bool compaction = due && background->mu.compaction_failure != VARVE_OK;
     if (due)
         background->mu.retry_at_us = 0;
     mutex_unlock(&background->mu.lock);
     if (flush)
         background_schedule_flush(db);
-    if (compaction)
+    if (due) /* one that failed may have been forgotten over another that did not */
         background_schedule_compaction(db);
+    return waits && !due;
+}
+
+bool background_retry(struct varve_db *db)
+{
+    collect_when_due(db);
+    bool fold_waits = fold_when_idle(db);
+    bool held_up = stall_look(db);
+    bool short_of_space = db_space_probe(db);
+    bool waits = background_retry_due(db);
     return waits || short_of_space || fold_waits || held_up;
 }
 
@@ -320,8 +353,8 @@ static enum varve_status manual_new(struct varve_slice start, struct varve_slice
     return status;
 }
 
-/* Puts `merge` at the end of the queue, unless the same waits there already; gives the one that is
- * in the queue, referenced. */
+/* Puts `merge` at the end of the queue, unless the same waits there already, which is then for what
+ * has come since, too; gives the one that is in the queue, referenced. */
 static enum varve_status manual_queue_locked(struct background *background,
                                              struct manual_merge *merge,
                                              struct manual_merge **ret_queued)
@@ -335,7 +368,11 @@ static enum varve_status manual_queue_locked(struct background *background,
             varve_slice_compare(buf_slice(&(*link)->start), buf_slice(&merge->start)) == 0 &&
             varve_slice_compare(buf_slice(&(*link)->end), buf_slice(&merge->end)) == 0)
             break;
-    if (*link == NULL) {
+    if (*link != NULL) {
+        (*link)->sequence = merge->sequence;
+        (*link)->time_ms = merge->time_ms;
+        (*link)->segment_id = merge->segment_id;
+    } else {
         if (count >= BACKGROUND_MANUAL_MAX)
             return status_raise(VARVE_BUSY);
         merge->references++;
@@ -369,13 +406,19 @@ static enum varve_status manual_ask(struct varve_db *db, struct varve_slice star
 {
     struct background *background = &db->background;
     struct manual_merge *merge = NULL, *queued = NULL;
-    enum varve_status status = varve_flush(db, wait);
+    uint64_t sequence = atomic_load(&db->visible), segment_id = 0;
+    enum varve_status status = db_flush_begin(db, &segment_id);
+    if (status == VARVE_OK && wait)
+        status = db_flush_wait(db, segment_id);
     if (status == VARVE_OK && db_state(db) == VARVE_STATE_READ_ONLY)
         status = status_raise(VARVE_READ_ONLY);
     if (status == VARVE_OK)
         status = manual_new(start, end, &merge);
     if (status != VARVE_OK)
         return status;
+    merge->sequence = sequence;
+    merge->time_ms = db_store_time_ms(db);
+    merge->segment_id = segment_id;
     mutex_lock(&background->mu.lock);
     status = manual_queue_locked(background, merge, &queued);
     manual_drop_locked(merge);

@@ -30,6 +30,9 @@ struct manual_merge {
     struct manual_merge *next;
     unsigned references;
     struct buf start, end; /* user keys, the end excluded; empty: no bound */
+    /* What came later is none of it: under writes it would never end. */
+    uint64_t sequence, time_ms;
+    uint64_t segment_id; /* of the log; up to it all has to be flushed before */
     bool begun, done;
     enum varve_status status; /* once done */
 };
@@ -70,9 +73,11 @@ void background_deinit(struct background *background);
 void background_schedule_flush(struct varve_db *db);
 void background_schedule_compaction(struct varve_db *db);
 
-/* Starts again what failed, once its time has come; said to be called now and then. True while
- * something still waits. */
+/* Starts again what failed, once its time has come, and what the passing of time asks for; said to
+ * be called now and then. True while something still waits. */
 bool background_retry(struct varve_db *db);
+/* The first part of it alone; wal.lock may be held. */
+bool background_retry_due(struct varve_db *db);
 
 /* Flushes, then merges everything between two keys; an empty one is no bound. With `wait`, returns
  * when that is done. A store may close meanwhile: VARVE_CLOSED. VARVE_BUSY: too many wait. As

@@ -95,6 +95,7 @@ static enum varve_status stall_locked(struct varve_db *db, enum varve_stall_caus
     stall_stop(db, cause);
     bool moved = background_wait(db, STALL_LOOK_MS);
     stall_go_on(db);
+    (void)background_retry_due(db); /* whose clock is this thread's otherwise */
     COUNT(db->counters.stalls, 1);
     COUNT(db->counters.stall_us, env_mono_us(db->env) - began_us);
     return moved ? VARVE_OK : status_raise(VARVE_BUSY);
@@ -238,6 +239,7 @@ static enum varve_status frame_append_locked(struct varve_db *db, const struct c
     db->wal.marked_offset = writer->synced_offset;
     db_store_time_raise(db, time_ms);
     COUNT(db->counters.wal_bytes, writer->offset - offset);
+    atomic_store_explicit(&db->log_figures.active_bytes, writer->offset, memory_order_relaxed);
     COUNT(db->counters.wal_groups, 1);
     return VARVE_OK;
 }

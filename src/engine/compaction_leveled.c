@@ -44,38 +44,39 @@ static enum varve_status plan_down(const struct version *version,
     return status;
 }
 
-/* All of a level that is wanted. */
-static struct key_range level_wanted(const struct version *version,
-                                     const struct compaction_policy *policy, size_t level)
+/* The first wanted table of a run behind the level's cursor that may be merged now. */
+static enum varve_status plan_next_of_run(const struct version *version,
+                                          const struct compaction_policy *policy, size_t level,
+                                          const struct run *run, struct compaction_plan *plan)
 {
-    const struct level *from = &version->levels[level];
-    struct key_range range = {0};
-    for (size_t r = 0; r < from->run_count; r++)
-        for (size_t t = 0; t < from->runs[r].table_count; t++)
-            if (policy_wants(policy, from->runs[r].tables[t]))
-                key_range_add(&range, from->runs[r].tables[t]);
-    return range;
-}
-
-/* One table, the first behind the level's cursor that may be merged now. */
-static enum varve_status plan_next_table(const struct version *version,
-                                         const struct compaction_policy *policy, size_t level,
-                                         struct compaction_plan *plan)
-{
-    const struct run *run = &version->levels[level].runs[0];
     size_t first = 0;
     while (first < run->table_count &&
            varve_slice_compare(entry_user_key(table_largest(run->tables[first])),
                                policy->cursors[level]) <= 0)
         first++;
     for (size_t i = 0; i < run->table_count; i++) {
+        const struct table *table = run->tables[(first + i) % run->table_count];
         struct key_range range = {0};
-        key_range_add(&range, run->tables[(first + i) % run->table_count]);
+        if (!policy_wants(policy, table))
+            continue;
+        key_range_add(&range, table);
         enum varve_status status = plan_down(version, policy, level, range, plan);
         if (status != VARVE_OK || plan->source_count > 0)
             return status;
     }
     return VARVE_OK;
+}
+
+/* One table, so that no merge needs room for a whole level beside it. */
+static enum varve_status plan_next_table(const struct version *version,
+                                         const struct compaction_policy *policy, size_t level,
+                                         struct compaction_plan *plan)
+{
+    const struct level *from = &version->levels[level];
+    enum varve_status status = VARVE_OK;
+    for (size_t r = 0; r < from->run_count && status == VARVE_OK && plan->source_count == 0; r++)
+        status = plan_next_of_run(version, policy, level, &from->runs[r], plan);
+    return status;
 }
 
 static double level_score(const struct version *version, const struct compaction_policy *policy,
@@ -131,8 +132,6 @@ enum varve_status compaction_plan_leveled(const struct version *version,
         passed[level] = true;
         if (level == 0)
             status = plan_down(version, policy, 0, level0_range(version, policy), plan);
-        else if (policy->mode == COMPACTION_EVERYTHING)
-            status = plan_down(version, policy, level, level_wanted(version, policy, level), plan);
         else
             status = plan_next_table(version, policy, level, plan);
     }

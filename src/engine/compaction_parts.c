@@ -45,14 +45,27 @@ void key_range_widen(struct key_range *range, const struct version *version, siz
 
 bool policy_wants(const struct compaction_policy *policy, const struct table *table)
 {
-    return (policy->end.size == 0 ||
+    return (policy->asked_sequence == 0 || table->meta.sequence_min <= policy->asked_sequence) &&
+           (policy->end.size == 0 ||
             varve_slice_compare(entry_user_key(table_smallest(table)), policy->end) < 0) &&
            varve_slice_compare(entry_user_key(table_largest(table)), policy->start) >= 0;
 }
 
 bool policy_wants_all(const struct compaction_policy *policy)
 {
-    return policy->start.size == 0 && policy->end.size == 0;
+    return policy->start.size == 0 && policy->end.size == 0 && policy->asked_sequence == 0;
+}
+
+bool compaction_runs_wanted(const struct compaction_policy *policy)
+{
+    for (size_t i = 0; i < policy->running_count; i++) {
+        const struct compaction_plan *plan = policy->running[i];
+        for (size_t s = 0; s < plan->source_count; s++)
+            for (size_t t = 0; t < plan->sources[s].run.table_count; t++)
+                if (policy_wants(policy, plan->sources[s].run.tables[t]))
+                    return true;
+    }
+    return false;
 }
 
 bool level_has_wanted(const struct version *version, const struct compaction_policy *policy,
@@ -314,6 +327,8 @@ static uint64_t table_garbage(const struct table *table, const struct compaction
 {
     const struct manifest_table *meta = &table->meta;
     uint64_t now_s = policy->keep.time_ms / 1000;
+    if (policy->asked_time_ms != 0 && policy->asked_time_ms / 1000 < now_s)
+        now_s = policy->asked_time_ms / 1000;
     uint64_t garbage = meta->sequence_max <= policy->keep.sequence ? meta->tombstone_count : 0;
 
     if (meta->expiring_count == 0 || meta->expiry_min_s > now_s)

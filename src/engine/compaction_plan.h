@@ -59,6 +59,9 @@ struct compaction_policy {
     /* COMPACTION_EVERYTHING: only tables with keys from `start` up to, and not with, `end`, and
      * what the order of age takes along with them. User keys; empty: no bound. */
     struct varve_slice start, end;
+    /* And only tables with an entry of `asked_sequence` or before, dropping what had expired at
+     * `asked_time_ms`, so that the end does not move away while writers go on. 0: no bound. */
+    uint64_t asked_sequence, asked_time_ms;
 };
 
 enum compaction_reason {
@@ -103,6 +106,9 @@ void compaction_plan_deinit(struct compaction_plan *plan);
 
 /* True when two merges may run at the same time and end in any order. */
 bool compaction_plans_agree(const struct compaction_plan *a, const struct compaction_plan *b);
+
+/* True when a merge that runs has tables that the policy wants; any table unless it is by hand. */
+bool compaction_runs_wanted(const struct compaction_policy *policy);
 
 /* True when a run that is older than the plan's output, and not part of it, may hold the key. */
 bool compaction_older_may_hold(const struct version *version, const struct compaction_plan *plan,

@@ -11,6 +11,7 @@
 #include "engine/db.h"
 #include "engine/merge.h"
 #include "engine/merge_iterator.h"
+#include "engine/table_verify.h"
 
 struct compaction {
     struct varve_db *db;
@@ -221,6 +222,23 @@ static void compaction_report(struct varve_db *db, enum varve_status status)
                   varve_status_text(status));
 }
 
+/* An input is damaged: says where. The merge only knows that it met damage. */
+static void damage_report(const struct compaction *compaction)
+{
+    struct varve_db *db = compaction->db;
+    for (size_t s = 0; s < compaction->plan.source_count; s++) {
+        const struct run *run = &compaction->plan.sources[s].run;
+        for (size_t t = 0; t < run->table_count && !background_is_closing(db); t++) {
+            struct varve_error error = {0};
+            uint64_t blocks = 0;
+            if (table_verify(db->env, db->dir, &run->tables[t]->meta, &blocks, &error) == VARVE_OK)
+                continue;
+            log_write(&db->log, VARVE_LOG_ERROR, "%s: %s", error.path, error.text);
+            return;
+        }
+    }
+}
+
 void compaction_policy_fill(struct varve_db *db, enum compaction_mode mode,
                             struct compaction_policy *policy)
 {
@@ -254,7 +272,7 @@ void compaction_board_deinit(struct compaction_board *board)
  * board. */
 static enum varve_status compaction_plan_locked(struct compaction *compaction,
                                                 const struct compaction_task *task,
-                                                struct view **ret_view)
+                                                struct view **ret_view, bool *ret_alone)
 {
     struct varve_db *db = compaction->db;
     struct compaction_board *board = &db->merges;
@@ -269,11 +287,14 @@ static enum varve_status compaction_plan_locked(struct compaction *compaction,
     compaction_policy_fill(db, task->mode, &policy);
     policy.start = task->start;
     policy.end = task->end;
+    policy.asked_sequence = task->asked_sequence;
+    policy.asked_time_ms = task->asked_time_ms;
     policy.keep = compaction->keep;
     policy.running = board->running;
     policy.running_count = board->running_count;
     for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
         policy.cursors[l] = buf_slice(&board->cursors[l]);
+    *ret_alone = !compaction_runs_wanted(&policy);
     enum varve_status status =
         compaction_plan_make(compaction->version, &policy, &compaction->plan);
     if (status != VARVE_OK || compaction->plan.source_count == 0)
@@ -305,7 +326,7 @@ enum varve_status compaction_begin(struct varve_db *db, const struct compaction_
     mutex_lock(&db->merges.lock);
     *ret_alone = db->merges.running_count == 0;
     if (db_state(db) != VARVE_STATE_READ_ONLY)
-        status = compaction_plan_locked(compaction, task, &view);
+        status = compaction_plan_locked(compaction, task, &view, ret_alone);
     mutex_unlock(&db->merges.lock);
     view_unref(view); /* the version alone: the view would keep its memtables in memory */
     if (status != VARVE_OK)
@@ -349,6 +370,8 @@ enum varve_status compaction_finish(struct compaction *compaction)
     mutex_unlock(&db->merges.lock);
     if (status != VARVE_OK)
         compaction_report(db, status);
+    if (status == VARVE_CORRUPT)
+        damage_report(compaction);
     compaction_free(compaction);
     return status;
 }

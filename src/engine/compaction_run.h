@@ -26,15 +26,18 @@ void compaction_board_deinit(struct compaction_board *board);
 void compaction_policy_fill(struct varve_db *db, enum compaction_mode mode,
                             struct compaction_policy *policy);
 
-/* What to look for; the keys only where the mode is COMPACTION_EVERYTHING, borrowed. */
+/* What to look for; all but the mode only for COMPACTION_EVERYTHING (compaction_plan.h), keys
+ * borrowed. */
 struct compaction_task {
     enum compaction_mode mode;
     struct varve_slice start, end;
+    uint64_t asked_sequence, asked_time_ms;
 };
 
 /* Plans a merge on the version in force that may run beside those that run, and enters it on the
- * board: *ret_compaction is NULL when there is none, and *ret_alone says whether nothing else ran
- * then. The caller ends it with compaction_finish. VARVE_NO_MEMORY. */
+ * board: *ret_compaction is NULL when there is none, and *ret_alone says whether nothing ran then,
+ * or by hand nothing that had any of what was asked for. The caller ends it with compaction_finish.
+ * VARVE_NO_MEMORY. */
 struct compaction;
 MUST_CHECK enum varve_status compaction_begin(struct varve_db *db,
                                               const struct compaction_task *task,

@@ -29,6 +29,11 @@ uint64_t db_store_time_ms(struct varve_db *db)
     return atomic_load_explicit(&db->time_floor_ms, memory_order_relaxed);
 }
 
+uint64_t varve_store_time_ms(struct varve_db *db)
+{
+    return db_store_time_ms(db);
+}
+
 void db_store_time_raise(struct varve_db *db, uint64_t time_ms)
 {
     uint64_t floor = atomic_load_explicit(&db->time_floor_ms, memory_order_relaxed);
@@ -172,10 +177,22 @@ void db_outputs_drop(struct varve_db *db, const struct manifest_edit *edit,
     mutex_unlock(&db->manifest.mu.lock);
 }
 
+static void log_publish(struct varve_db *db)
+{
+    const struct manifest_state *state = &db->manifest.mu.state;
+    uint64_t sealed_bytes = 0;
+    for (size_t i = 0; i < state->sealed_count; i++)
+        sealed_bytes += state->sealed[i].length;
+    atomic_store(&db->log_figures.first_live_segment, state->first_live_segment);
+    atomic_store(&db->log_figures.last_segment, state->last_segment);
+    atomic_store(&db->log_figures.sealed_bytes, sealed_bytes);
+}
+
 void db_shape_publish(struct varve_db *db, const struct view *view)
 {
     struct compaction_policy policy;
     compaction_policy_fill(db, COMPACTION_DUE, &policy);
+    log_publish(db);
     atomic_store(&db->waiting_memtables, view->waiting_count);
     atomic_store(&db->level0_runs, view->version->levels[0].run_count);
     size_t runs = 0;
@@ -464,9 +481,7 @@ void db_idle(struct varve_db *db)
  */
 static enum varve_status flush_is_done(struct varve_db *db, uint64_t segment_id, bool *ret_done)
 {
-    mutex_lock(&db->manifest.mu.lock);
-    *ret_done = db->manifest.mu.state.first_live_segment > segment_id;
-    mutex_unlock(&db->manifest.mu.lock);
+    *ret_done = atomic_load(&db->log_figures.first_live_segment) > segment_id;
     if (*ret_done)
         return VARVE_OK;
     if (db_state(db) == VARVE_STATE_READ_ONLY)
@@ -491,10 +506,9 @@ enum varve_status db_check_interrupted(struct varve_db *db)
     return atomic_load_explicit(&db->interrupted, memory_order_relaxed) ? VARVE_CLOSED : VARVE_OK;
 }
 
-enum varve_status varve_flush(struct varve_db *db, bool wait)
+enum varve_status db_flush_begin(struct varve_db *db, uint64_t *ret_segment_id)
 {
     enum varve_status status = VARVE_OK;
-    bool done = true;
 
     mutex_lock(&db->wal.lock);
     uint64_t segment_id = db->wal.writer.segment_id;
@@ -507,16 +521,29 @@ enum varve_status varve_flush(struct varve_db *db, bool wait)
     if (empty)
         segment_id--;
     background_schedule_flush(db);
-    while (wait) {
-        status = flush_is_done(db, segment_id, &done);
+    *ret_segment_id = segment_id;
+    return VARVE_OK;
+}
+
+enum varve_status db_flush_wait(struct varve_db *db, uint64_t segment_id)
+{
+    for (;;) {
+        bool done = false;
+        enum varve_status status = flush_is_done(db, segment_id, &done);
         if (status == VARVE_OK && !done)
             status = db_check_interrupted(db);
         if (status != VARVE_OK || done)
-            break;
+            return status;
         if (!background_wait(db, 100))
             return status_raise(VARVE_BUSY);
     }
-    return status;
+}
+
+enum varve_status varve_flush(struct varve_db *db, bool wait)
+{
+    uint64_t segment_id = 0;
+    enum varve_status status = db_flush_begin(db, &segment_id);
+    return status == VARVE_OK && wait ? db_flush_wait(db, segment_id) : status;
 }
 
 enum varve_status varve_compact(struct varve_db *db, bool wait)

@@ -92,7 +92,12 @@ struct varve_db {
     /* Of the view in force, for the committer. */
     _Atomic size_t waiting_memtables, level0_runs;
     _Atomic uint64_t garbage_due_s; /* store time when its next table is garbage; 0: none will be */
-    _Atomic bool fold_pays;         /* there is something to do once the store is idle */
+    /* Of the log, for a look without its lock or the manifest's, which are held over syncs. */
+    struct {
+        _Atomic uint64_t first_live_segment, last_segment;
+        _Atomic uint64_t sealed_bytes, active_bytes;
+    } log_figures;
+    _Atomic bool fold_pays;          /* there is something to do once the store is idle */
     _Atomic uint64_t last_commit_us; /* monotonic */
 
     struct compaction_board merges;
@@ -113,6 +118,10 @@ MUST_CHECK enum varve_status db_destroy(const char *path, struct env *env,
 
 /* Runs one background job of a stepped store; false when there is none. */
 bool db_step(struct varve_db *db);
+
+/* The two halves of varve_flush: *ret_segment_id is the last segment that goes to tables. */
+MUST_CHECK enum varve_status db_flush_begin(struct varve_db *db, uint64_t *ret_segment_id);
+MUST_CHECK enum varve_status db_flush_wait(struct varve_db *db, uint64_t segment_id);
 
 /* What the commit thread does when the queue has been idle: appends the idle mark. For stepped
  * stores. */

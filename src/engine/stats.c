@@ -173,12 +173,9 @@ static void view_read(const struct view *view, struct varve_stats *stats)
 
 static void log_read(struct varve_db *db, struct varve_stats *stats)
 {
-    mutex_lock(&db->manifest.mu.lock);
-    const struct manifest_state *state = &db->manifest.mu.state;
-    stats->wal_segment = state->last_segment;
-    for (size_t i = 0; i < state->sealed_count; i++)
-        stats->wal_live_bytes += state->sealed[i].length;
-    mutex_unlock(&db->manifest.mu.lock);
+    stats->wal_segment = atomic_load(&db->log_figures.last_segment);
+    stats->wal_live_bytes =
+        atomic_load(&db->log_figures.sealed_bytes) + atomic_load(&db->log_figures.active_bytes);
 }
 
 static void cache_read(struct varve_db *db, struct varve_stats *stats)

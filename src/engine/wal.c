@@ -143,6 +143,8 @@ enum varve_status wal_switch_locked(struct varve_db *db)
     db->wal.memtable = memtable;
     db->wal.marked_offset = db->wal.writer.synced_offset;
     db->wal.must_switch = false;
+    atomic_store_explicit(&db->log_figures.active_bytes, db->wal.writer.offset,
+                          memory_order_relaxed);
     background_schedule_flush(db);
 out:
     /* No frame was begun: whatever became of the edit, what waits for room did not happen. */

@@ -418,7 +418,7 @@ static const struct script scripts[] = {
     {"leveled: everything goes from the top", "L0 r9 a-b:1 | L1 r5 a-b:1 | L2 r4 a-e:1",
      "leveled everything", "asked: L0 r9 a-b | L1 r5 a-b -> L1 r5 64"},
     {"leveled: everything, to the deepest", "L1 r5 a-b:1 d-e:1 | L2 r4 a-e:1", "leveled everything",
-     "asked: L1 r5 a-b d-e | L2 r4 a-e -> L2 r4 64"},
+     "asked: L1 r5 a-b | L2 r4 a-e -> L2 r4 64"},
     {"leveled: everything, at rest", "L2 r4 a-e:1", "leveled everything", "nothing"},
     {"leveled: several runs of a tiered store",
      "L1 r5 a-b:64 | r4 b-c:64 | r3 e-f:64 | L2 r2 c-d:64 | r1 d-e:64", "leveled trigger=2",
