@@ -289,7 +289,8 @@ static enum varve_status add_put(struct exchange *exchange, struct varve_slice v
     if (exchange->ttl_s == 0)
         return varve_batch_put(exchange->batch, key, value);
     return varve_batch_put_expiring(exchange->batch, key, value,
-                                    service_expiry_base_s() + exchange->ttl_s);
+                                    service_expiry_base_s(exchange->loop->service) +
+                                        exchange->ttl_s);
 }
 
 static enum exchange_step handle_put(struct exchange *exchange)

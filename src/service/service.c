@@ -1,6 +1,8 @@
 /* A budget is one number that all threads change: a reservation that would overdraw is undone. */
 #include "service/service.h"
 
+#include <varve/db.h>
+
 #include "service/settings.h"
 
 void service_set_settings(struct service *service, struct settings *settings)
@@ -36,11 +38,9 @@ void service_follow_settings(struct service *service, struct settings **settings
     settings_unref(old);
 }
 
-uint64_t service_expiry_base_s(void)
+uint64_t service_expiry_base_s(struct service *service)
 {
-    struct timespec now = {0};
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec + (now.tv_nsec > 0);
+    return (varve_store_time_ms(service_db(service)) + 999) / 1000;
 }
 
 bool service_reserve_body(struct service *service, size_t size)

@@ -74,9 +74,9 @@ static inline struct varve_db *service_db(struct service *service)
     return atomic_load_explicit(&service->db, memory_order_acquire);
 }
 
-/* The wall clock's second, begun or next: what is accepted now with a time to live expires so many
- * seconds behind it, not sooner. */
-uint64_t service_expiry_base_s(void);
+/* The second of store time, begun or next: what is accepted now with a time to live expires so many
+ * seconds behind it, not sooner, also while the wall clock has been set back. The store is open. */
+uint64_t service_expiry_base_s(struct service *service);
 
 /* Takes `size` bytes of the budget for bodies in flight; false when there is not so much left. */
 bool service_reserve_body(struct service *service, size_t size);
