@@ -218,20 +218,22 @@ static void trim_locked(struct block_cache *cache, struct block_shard *shard, si
 static void pin_locked(struct cached_block *block)
 {
     atomic_fetch_add_explicit(&block->references, 1, memory_order_relaxed);
-    block->asked = true;
 }
 
-/* A pinned block, or NULL. */
+/* A pinned block, or NULL. A pass that fills nothing (a merge, a long scan) leaves the order of
+ * eviction and the figures as they are. A miss is counted with the block that is read for it. */
 static struct cached_block *look_up(struct block_cache *cache, uint64_t hash, uint64_t file_id,
-                                    uint64_t offset)
+                                    uint64_t offset, bool fill)
 {
     struct block_shard *shard = shard_of(cache, hash);
     mutex_lock(&shard->lock);
     struct cached_block *block = *find_locked(shard, hash, file_id, offset);
-    shard->lookups++;
-    if (block != NULL) {
-        shard->hits++;
+    if (block != NULL)
         pin_locked(block);
+    if (block != NULL && fill) {
+        block->asked = true;
+        shard->lookups++;
+        shard->hits++;
     }
     mutex_unlock(&shard->lock);
     return block;
@@ -250,10 +252,12 @@ static struct cached_block *insert(struct block_cache *cache, uint64_t hash,
     mutex_lock(&shard->lock);
     shard->block_reads++;
     shard->block_read_bytes += block->size;
+    shard->lookups += keep;
     if (keep && bytes <= share) {
         struct cached_block *found = *find_locked(shard, hash, block->file_id, block->offset);
         if (found != NULL) {
             pin_locked(found);
+            found->asked = true;
             use = found;
         } else {
             trim_locked(cache, shard, share - bytes);
@@ -285,7 +289,7 @@ static enum varve_status cache_fetch(struct block_fetcher *fetcher, struct sstab
     struct block_cache *cache = own->cache;
     uint64_t file_id = sstable_reader_file_id(reader);
     uint64_t hash = block_hash(file_id, handle.offset);
-    struct cached_block *block = look_up(cache, hash, file_id, handle.offset);
+    struct cached_block *block = look_up(cache, hash, file_id, handle.offset, fill);
     if (block == NULL) {
         block = calloc(1, sizeof *block);
         if (block == NULL)
@@ -392,22 +396,6 @@ void block_cache_charge(struct block_cache *cache, int64_t bytes)
     memory_budget_charge(cache->memory, MEMORY_TABLES, bytes);
     if (bytes > 0)
         block_cache_trim(cache, 0);
-}
-
-void block_cache_drop_table(struct block_cache *cache, uint64_t file_id)
-{
-    for (size_t i = 0; i < SHARD_COUNT; i++) {
-        struct block_shard *shard = &cache->shards[i];
-        mutex_lock(&shard->lock);
-        struct cached_block *block = shard->newest;
-        while (block != NULL) {
-            struct cached_block *older = block->older;
-            if (block->file_id == file_id)
-                remove_locked(cache, shard, block);
-            block = older;
-        }
-        mutex_unlock(&shard->lock);
-    }
 }
 
 void block_cache_stats(struct block_cache *cache, struct block_cache_stats *ret_stats)

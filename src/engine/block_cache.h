@@ -37,9 +37,6 @@ void block_cache_trim(struct block_cache *cache, size_t more_bytes);
 /* Memory of open tables that counts against the budget (may be negative to give back). */
 void block_cache_charge(struct block_cache *cache, int64_t bytes);
 
-/* Forgets all blocks of a table that is gone; pinned ones go on release. */
-void block_cache_drop_table(struct block_cache *cache, uint64_t file_id);
-
 void block_cache_stats(struct block_cache *cache, struct block_cache_stats *ret_stats);
 
 #endif

@@ -16,8 +16,9 @@
 
 #include "format/filename.h"
 
-/* A file longer than this is begun anew. */
-#define MANIFEST_FILE_BYTES_MAX (8u << 20)
+/* A file is begun anew when it is longer than this and than twice what it began with: a large state
+ * is not written for every edit. */
+#define MANIFEST_FILE_BYTES_LEAST ((uint64_t)8 << 20)
 
 enum varve_status manifest_state_init(struct manifest_state *state)
 {
@@ -218,6 +219,7 @@ enum varve_status manifest_rotate_locked(struct manifest *manifest)
 
     manifest_writer_close(&manifest->mu.writer);
     manifest->mu.writer = writer;
+    manifest->mu.begun_bytes = writer.offset;
     manifest->mu.broken = false;
     if (old_id != 0 && filename_path(path, manifest->dir, FILE_MANIFEST, old_id) == VARVE_OK) {
         /* What is left behind is removed at the next open. */
@@ -256,8 +258,11 @@ enum varve_status manifest_log_locked(struct manifest *manifest, const struct ma
     assert(mutex_is_held(&manifest->mu.lock));
     enum varve_status status = VARVE_OK;
 
+    uint64_t bytes_max = 2 * manifest->mu.begun_bytes;
+    if (bytes_max < MANIFEST_FILE_BYTES_LEAST)
+        bytes_max = MANIFEST_FILE_BYTES_LEAST;
     *ret_begun = false;
-    if (manifest->mu.broken || manifest->mu.writer.offset > MANIFEST_FILE_BYTES_MAX)
+    if (manifest->mu.broken || manifest->mu.writer.offset > bytes_max)
         status = manifest_rotate_locked(manifest);
     if (status != VARVE_OK)
         return status;

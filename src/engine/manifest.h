@@ -58,7 +58,8 @@ struct manifest {
     struct {
         struct mutex lock;
         struct manifest_writer writer;
-        bool broken; /* the file's end is not known: the next edit begins a new file */
+        uint64_t begun_bytes; /* of the file: the state that it begins with */
+        bool broken;          /* the file's end is not known: the next edit begins a new file */
         struct manifest_state state;
     } mu;
 };

@@ -35,8 +35,10 @@ struct lookup {
     uint64_t hash;
     struct table_handle *gathered[LOOKUP_TABLES_AHEAD]; /* pinned, newest first */
     size_t gathered_count;
-    bool must_not_wait;    /* for the disk */
-    unsigned runs, blocks; /* asked, searched */
+    bool must_not_wait; /* for the disk */
+    /* Runs asked, those of them with a filter, those that it spared, and blocks searched, for a key
+     * that was not there. */
+    unsigned runs, filters, spared, blocks, misled;
     /* found */
     uint64_t tag;
     struct varve_slice value;
@@ -62,17 +64,15 @@ static enum varve_status lookup_table(struct lookup *lookup, struct sstable_read
                                         : block_cache_fetcher(db->blocks);
     bool filtered = sstable_reader_has_filter(reader);
     lookup->runs++;
-    if (filtered)
-        COUNT(db->counters.bloom_checks, 1);
+    lookup->filters += filtered;
     if (!sstable_reader_may_contain(reader, lookup->hash)) {
-        COUNT(db->counters.bloom_useful, 1);
+        lookup->spared++;
         return VARVE_NOT_FOUND;
     }
     lookup->blocks++;
     enum varve_status status = sstable_reader_get(reader, fetcher, lookup->target, true,
                                                   &lookup->tag, &lookup->value, &lookup->ref);
-    if (filtered && status == VARVE_NOT_FOUND)
-        COUNT(db->counters.bloom_false_positives, 1);
+    lookup->misled += filtered && status == VARVE_NOT_FOUND;
     return status;
 }
 
@@ -250,6 +250,12 @@ static void get_account(const struct lookup *lookup, enum varve_status status)
     COUNT(counters->gets, 1);
     if (status == VARVE_OK)
         COUNT(counters->gets_found, 1);
+    if (lookup->filters > 0)
+        COUNT(counters->bloom_checks, lookup->filters);
+    if (lookup->spared > 0)
+        COUNT(counters->bloom_useful, lookup->spared);
+    if (lookup->misled > 0)
+        COUNT(counters->bloom_false_positives, lookup->misled);
     if (lookup->runs > 0)
         COUNT(counters->get_runs, lookup->runs);
     if (lookup->blocks > 0)

@@ -206,6 +206,19 @@ static enum varve_status log_replay(struct recovery *recovery)
     return status;
 }
 
+/* What is deeper than the option says would never be merged again. */
+static void levels_follow(struct varve_db *db, const struct version *version)
+{
+    size_t levels = VARVE_LEVELS_MAX;
+    while (levels > db->options.max_levels && version->levels[levels - 1].run_count == 0)
+        levels--;
+    if (levels == db->options.max_levels)
+        return;
+    log_write(&db->log, VARVE_LOG_WARNING, "%s has tables in level %zu: it is kept to %zu levels",
+              db->dir, levels - 1, levels);
+    db->options.max_levels = levels;
+}
+
 /* The new state in memory, its segment on disk, then the manifest that decides. */
 static enum varve_status state_commit(struct recovery *recovery)
 {
@@ -224,6 +237,7 @@ static enum varve_status state_commit(struct recovery *recovery)
     if (status != VARVE_OK)
         return status;
     manifest_state_apply(&manifest->mu.state, edit, version);
+    levels_follow(db, manifest->mu.state.version);
 
     status = memtable_new(db->memtables, segment_id, &db->wal.memtable);
     if (status == VARVE_OK)

@@ -1,7 +1,8 @@
 /*
- * The job takes all ids that wait and looks again when it has removed them; under the lock under
+ * The job removes the table that has waited longest and queues itself anew; under the lock under
  * which it finds none it says that it ends, so no id is left behind. It is an urgent one, for a
- * patient one would wait for a merge to end, and the space with it.
+ * patient one would wait for a merge to end, and the space with it; and one table a turn, for a
+ * flush must not wait for many.
  */
 #include "engine/removal.h"
 
@@ -19,18 +20,22 @@ static void removal_run(struct thread_job *job)
 {
     struct removal *removal =
         (struct removal *)(void *)((char *)job - offsetof(struct removal, job));
-    struct buf ids = {0};
-    bool more = true;
-    while (more) {
-        mutex_lock(&removal->mu.lock);
-        ids = removal->mu.ids;
-        removal->mu.ids = (struct buf){0};
-        more = removal->mu.queued = ids.size > 0;
-        mutex_unlock(&removal->mu.lock);
-        for (size_t at = 0; at < ids.size; at += sizeof(uint64_t))
-            table_remove(removal->db, fixed64_decode(ids.data + at));
-        buf_deinit(&ids);
+    struct buf *ids = &removal->mu.ids;
+    uint64_t file_id = 0;
+    mutex_lock(&removal->mu.lock);
+    bool more = removal->mu.queued = ids->size > removal->mu.begin;
+    if (more) {
+        file_id = fixed64_decode(ids->data + removal->mu.begin);
+        removal->mu.begin += sizeof file_id;
+    } else {
+        buf_clear(ids);
+        removal->mu.begin = 0;
     }
+    mutex_unlock(&removal->mu.lock);
+    if (!more)
+        return;
+    table_remove(removal->db, file_id);
+    thread_pool_submit(removal->db->pool, job);
 }
 
 void removal_init(struct removal *removal, struct varve_db *db)

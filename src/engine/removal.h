@@ -19,9 +19,10 @@ struct removal {
     struct thread_job job;
     struct {
         struct mutex lock;
-        struct buf ids; /* of tables (fixed64) */
-        bool queued;    /* the job is, or runs */
-        bool closing;   /* nothing is handed over any more */
+        struct buf ids; /* of tables (fixed64), those that wait from byte `begin` on */
+        size_t begin;
+        bool queued;  /* the job is, or runs */
+        bool closing; /* nothing is handed over any more */
     } mu;
 };
 void removal_init(struct removal *removal, struct varve_db *db);

@@ -287,7 +287,6 @@ void table_cache_drop(struct table_cache *cache, uint64_t file_id)
     mutex_unlock(&shard->lock);
     if (handle != NULL)
         handle_unref(cache, handle);
-    block_cache_drop_table(cache->blocks, file_id);
 }
 
 size_t table_cache_open_count(struct table_cache *cache)

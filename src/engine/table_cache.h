@@ -32,7 +32,8 @@ bool table_cache_acquire_open(struct table_cache *cache, const struct table *tab
 void table_cache_release(struct table_cache *cache, struct table_handle *handle);
 struct sstable_reader *table_handle_reader(struct table_handle *handle);
 
-/* Closes a table that is gone (when its last pin goes) and drops its blocks. */
+/* Closes a table that is gone, when its last pin goes. Its blocks are asked for no more, and the
+ * cache evicts them in their turn; a table's id is never given again. */
 void table_cache_drop(struct table_cache *cache, uint64_t file_id);
 
 size_t table_cache_open_count(struct table_cache *cache);

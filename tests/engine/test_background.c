@@ -23,7 +23,8 @@ struct world {
     struct fault_env *fault;
     struct varve_options options;
     struct varve_db *db;
-    char told[1024]; /* the errors of the log, one after the other */
+    size_t max_levels; /* 0: as rig_options */
+    char told[1024];   /* the errors of the log, one after the other */
 };
 
 static void keep_errors(void *context, enum varve_log_level level, const char *text)
@@ -40,6 +41,8 @@ static void world_open(struct world *world, enum varve_compaction style, size_t 
     world->options.compaction = style;
     world->options.level0_trigger = level0_trigger;
     world->options.level0_stop = 64;
+    if (world->max_levels != 0)
+        world->options.max_levels = world->max_levels;
     world->options.log = keep_errors;
     world->options.log_context = world;
     world->db = rig_open(fault_env_env(world->fault), &world->options);
@@ -193,6 +196,33 @@ START_TEST(what_was_not_flushed_yet_is_merged_too)
 }
 END_TEST
 
+/* A store of seven levels, opened for four, goes on to merge what is in the seventh. */
+START_TEST(levels_that_are_there_stay_in_use)
+{
+    struct world world;
+    world_init(&world);
+    world_open(&world, _i == 0 ? VARVE_COMPACTION_TIERED : VARVE_COMPACTION_LEVELED, 60);
+    letters_put(world.db, 0);
+    ck_assert_int_eq(varve_compact(world.db, true), VARVE_OK);
+    struct varve_stats before = {0}, after = {0};
+    varve_stats_read(world.db, &before);
+    size_t deepest = VARVE_LEVELS_MAX - 1;
+    while (before.levels[deepest].tables == 0)
+        deepest--;
+    ck_assert_uint_gt(deepest, 0);
+    ck_assert_int_eq(varve_close(world.db), VARVE_OK);
+
+    world.max_levels = deepest > 2 ? deepest - 1 : 2;
+    world_open(&world, world.options.compaction, 60);
+    letters_put(world.db, 1);
+    ck_assert_int_eq(varve_compact(world.db, true), VARVE_OK);
+    varve_stats_read(world.db, &after);
+    ck_assert_uint_eq(after.levels[deepest].entries, LETTERS);
+    ck_assert_uint_eq(after.tables, after.levels[deepest].tables);
+    world_deinit(&world);
+}
+END_TEST
+
 static const struct {
     const char *first, *second;
     uint64_t first_tag, second_tag;
@@ -240,6 +270,7 @@ int main(void)
                         sizeof failures / sizeof failures[0]);
     tcase_add_loop_test(tests, writers_do_not_put_the_end_off, 0, 2);
     tcase_add_test(tests, what_was_not_flushed_yet_is_merged_too);
+    tcase_add_loop_test(tests, levels_that_are_there_stay_in_use, 0, 2);
     tcase_add_loop_test(tests, entries_that_cannot_be_are_damage, 0,
                         sizeof unsound / sizeof unsound[0]);
     suite_add_tcase(suite, tests);
