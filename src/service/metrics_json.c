@@ -216,7 +216,7 @@ static void write_merging(struct json_writer *w, const struct metrics *metrics)
     write_double(w, "write_with_wal", stats->amplification.write_with_log);
     write_double(w, "runs_per_get", stats->amplification.runs_per_get);
     write_double(w, "blocks_per_get", stats->amplification.blocks_per_get);
-    write_double(w, "block_reads_per_read", ratio(stats->block_reads, stats->gets + stats->seeks));
+    write_double(w, "read", ratio(stats->block_reads, stats->gets + stats->seeks));
     write_double(w, "space", stats->amplification.space);
     write_uint(w, "live_bytes_estimate", stats->live_bytes_estimate);
     json_write_object_end(w);

@@ -43,7 +43,8 @@ class Service(Case):
         self.assertEqual(sum(one["bytes_written"] for one in merged),
                          document["compaction"]["bytes_written"])
         self.assertIn("asked", {one["reason"] for one in merged})
-        for member in ("write", "write_with_wal", "runs_per_get", "blocks_per_get", "space"):
+        for member in ("write", "write_with_wal", "read", "runs_per_get",
+                       "blocks_per_get", "space"):
             self.assertGreaterEqual(document["amplification"][member], 0)
         self.assertGreater(document["amplification"]["write"], 0)
         self.assertGreater(document["amplification"]["live_bytes_estimate"], 0)

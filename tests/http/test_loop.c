@@ -348,6 +348,25 @@ START_TEST(a_shutdown_does_not_wait_for_a_merge)
 }
 END_TEST
 
+/* With the wall clock set back by an hour what is to live for a minute does. */
+START_TEST(a_time_to_live_counts_from_store_time)
+{
+    static const char batch[] = "{\"ops\":[{\"op\":\"put\",\"key\":\"two\",\"value\":\"YQ==\","
+                                "\"ttl\":60}]}";
+    fault_env_set_wall_offset_ms(cache, 3600 * 1000);
+    put("later", "the store has gone by this time");
+    fault_env_set_wall_offset_ms(cache, 0);
+    send_request("PUT", "/kv/one?ttl=60", "Content-Type: application/octet-stream\r\n", "a");
+    expect_answer(200, "revision");
+    send_request("POST", "/kv/batch", JSON_FIELD, batch);
+    expect_answer(200, "revision");
+    send_request("GET", "/kv/one?raw", "", NULL);
+    expect_answer(200, "a");
+    send_request("GET", "/kv/two?raw", "", NULL);
+    expect_answer(200, "a");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("loop");
@@ -360,6 +379,7 @@ int main(void)
     tcase_add_test(held_up, a_read_of_memory_is_answered_at_once);
     tcase_add_test(held_up, a_scan_holds_nobody_up);
     tcase_add_test(held_up, a_large_batch_holds_nobody_up);
+    tcase_add_test(held_up, a_time_to_live_counts_from_store_time);
     tcase_add_test(held_up, a_shutdown_does_not_wait_for_a_merge);
     suite_add_tcase(suite, held_up);
     return run_suite(suite);
