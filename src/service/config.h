@@ -52,7 +52,8 @@ struct service_config {
     size_t bodies_in_flight_bytes;
     size_t answers_in_flight_bytes;
     size_t header_timeout_ms;
-    size_t body_min_rate; /* bytes a second; 0: none */
+    size_t body_min_rate;   /* bytes a second; 0: none */
+    size_t answer_min_rate; /* the same */
     size_t idle_timeout_ms;
     size_t request_timeout_ms;
     size_t drain_delay_ms;

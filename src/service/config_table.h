@@ -66,11 +66,13 @@ enum config_kind {
     X(MILLISECONDS, header_timeout_ms, header_timeout_ms, "10s", 100, 3600000, NULL,               \
       "a request's header must have come within this time")                                        \
     X(SIZE, body_min_rate, body_min_rate, "1KiB", 0, CONFIG_GIB(1), NULL,                          \
-      "bytes a second that a body must come at on average; 0: any")                                \
+      "bytes a second that a body must come, and a large answer be taken, at on average; 0: any")  \
+    X(SIZE, answer_min_rate, answer_min_rate, "64KiB", 0, CONFIG_GIB(1), NULL,                     \
+      "the same for a large answer while others find no room for theirs; 0: any")                  \
     X(MILLISECONDS, idle_timeout_ms, idle_timeout_ms, "1m", 100, 86400000, NULL,                   \
       "a connection without a request is closed after this time")                                  \
     X(MILLISECONDS, request_timeout_ms, request_timeout_ms, "1m", 100, 86400000, NULL,             \
-      "a request must be answered within this time after its header")                              \
+      "a request's body must have come within this time after its header")                         \
     X(MILLISECONDS, drain_delay_ms, drain_delay_ms, "1s", 0, 3600000, NULL,                        \
       "on SIGTERM: time between turning not ready and closing the listener")                       \
     X(MILLISECONDS, drain_timeout_ms, drain_timeout_ms, "10s", 0, 3600000, NULL,                   \
@@ -140,6 +142,7 @@ enum config_kind {
     X(answers_in_flight_bytes)                                                                     \
     X(header_timeout_ms)                                                                           \
     X(body_min_rate)                                                                               \
+    X(answer_min_rate)                                                                             \
     X(idle_timeout_ms)                                                                             \
     X(request_timeout_ms)                                                                          \
     X(drain_delay_ms)                                                                              \

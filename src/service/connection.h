@@ -35,6 +35,8 @@ struct connection {
     uint64_t since_ms;     /* when the phase began */
     uint64_t body_bytes;   /* BODY: come in so far */
     uint64_t answer_bytes; /* ANSWER: to be sent; STREAM: given to libmicrohttpd so far */
+    bool is_charged;       /* ANSWER: to the service's budget */
+    uint64_t acked_before; /* ANSWER, if charged: acked_bytes when all before it will be taken */
     uint64_t
         acked_bytes;   /* ANSWER, STREAM: taken by the client, over all of the connection's life */
     uint64_t acked_ms; /* ANSWER, STREAM: when that last grew; 0: not looked at yet */
@@ -50,15 +52,19 @@ void connection_list_add(struct connection_list *list, struct connection *connec
 void connection_list_remove(struct connection_list *list, struct connection *connection);
 
 void connection_enter(struct connection *connection, enum connection_phase phase, uint64_t now_ms);
+/* ANSWER, with an answer that is charged to the service's budget: it is to be taken at a rate. */
+void connection_enter_charged_answer(struct connection *connection, uint64_t now_ms);
 
 enum connection_verdict {
     CONNECTION_STAYS,
     CONNECTION_GONE,    /* its client has ended it, before a whole header */
     CONNECTION_OVERDUE, /* it has had its time */
 };
-/* It also finds out whether an idle connection has begun a request. */
+/* It also finds out whether an idle connection has begun a request. `lacks_room`: others have found
+ * no room for their answers, so that a charged one is to be taken faster. */
 enum connection_verdict connection_judge(struct connection *connection,
-                                         const struct service_config *config, uint64_t now_ms);
+                                         const struct service_config *config, uint64_t now_ms,
+                                         bool lacks_room);
 
 /* Why its scan is to end, if it is. */
 enum scan_cut connection_judge_scan(struct connection *connection,

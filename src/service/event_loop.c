@@ -168,9 +168,10 @@ static void reap_scan(struct event_loop *loop, struct connection *c)
         connection_shut(c);
 }
 
-static void reap_connection(struct event_loop *loop, struct connection *c)
+static void reap_connection(struct event_loop *loop, struct connection *c, bool lacks_room)
 {
-    enum connection_verdict verdict = connection_judge(c, &loop->settings->config, loop->now_ms);
+    enum connection_verdict verdict =
+        connection_judge(c, &loop->settings->config, loop->now_ms, lacks_room);
     if (verdict == CONNECTION_STAYS)
         return;
     connection_shut(c);
@@ -183,11 +184,14 @@ static void reap(struct event_loop *loop)
     if (loop->now_ms - loop->reaped_ms < REAP_EVERY_MS)
         return;
     loop->reaped_ms = loop->now_ms;
+    uint64_t refused = atomic_load_explicit(&loop->service->answers_refused, memory_order_relaxed);
+    bool lacks_room = refused != loop->refused_before;
+    loop->refused_before = refused;
     for (struct connection *c = loop->connections.first; c != NULL; c = c->next) {
         if (c->scan != NULL)
             reap_scan(loop, c);
         else if (!c->shut)
-            reap_connection(loop, c);
+            reap_connection(loop, c, lacks_room);
     }
 }
 

@@ -46,6 +46,7 @@ struct event_loop {
     struct settings *settings; /* a reference, as of this turn */
     uint64_t now_ms;           /* as of this turn */
     uint64_t reaped_ms;        /* when connections were last looked through */
+    uint64_t refused_before;   /* answers of all loops, for which there was no room, until then */
     uint64_t serial;           /* of its requests */
     bool resumed;              /* a connection was resumed since the daemon ran */
     bool wakes_again;          /* the daemon has more to do at once */

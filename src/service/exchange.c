@@ -240,6 +240,18 @@ static void record(struct exchange *exchange)
     journal_request(loop->service->journal, &request);
 }
 
+static void enter_answer(struct exchange *exchange)
+{
+    struct connection *peer = exchange->peer;
+    uint64_t now_ms = exchange->loop->now_ms;
+    if (exchange->answer.streams)
+        connection_enter(peer, CONNECTION_STREAM, now_ms);
+    else if (exchange->answer_reserved > 0)
+        connection_enter_charged_answer(peer, now_ms);
+    else
+        connection_enter(peer, CONNECTION_ANSWER, now_ms);
+}
+
 /* Hands the answer to libmicrohttpd. MHD_NO closes the connection without one. */
 static enum MHD_Result queue_answer(struct exchange *exchange)
 {
@@ -258,8 +270,7 @@ static enum MHD_Result queue_answer(struct exchange *exchange)
     MHD_destroy_response(response); /* the queue has its own reference */
     if (result == MHD_YES) {
         exchange->phase = EXCHANGE_ANSWERED;
-        connection_enter(exchange->peer, answer->streams ? CONNECTION_STREAM : CONNECTION_ANSWER,
-                         exchange->loop->now_ms);
+        enter_answer(exchange);
         exchange->peer->answer_bytes = answer_bytes(answer).size;
         if (!answer->streams)
             record(exchange);

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import time
 
 from case_process import RAW, ProcessCase
@@ -94,7 +95,7 @@ class BodyBudget(ProcessCase):
 
 
 class AnswerBudget(ProcessCase):
-    env = {"VARVE_ANSWERS_IN_FLIGHT_BYTES": "1KiB"}
+    env = {"VARVE_ANSWERS_IN_FLIGHT_BYTES": "1KiB", "VARVE_ANSWER_MIN_RATE": "0"}
     size = 16 << 20  # more than the kernel takes for a client that does not read
 
     def in_flight(self):
@@ -167,6 +168,68 @@ class AnswerBudget(ProcessCase):
             self.assertEqual(self.daemon.request("POST", step).status, 200)
         self.assertEqual(conn.response().body, value)
         self.assertEqual(self.get("big"), b"new")
+
+
+class LargeValueCase(ProcessCase):
+    size = 8 << 20
+
+    def setUp(self):
+        super().setUp()
+        self.put("big", bytes(self.size))
+
+    def read_slowly(self):
+        """A socket that has asked for the value, and for which the kernel takes little of it."""
+        peer = socket.socket()
+        self.addCleanup(peer.close)
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.connect(("127.0.0.1", self.daemon.port))
+        peer.sendall(make_request("GET", "/kv/big?raw"))
+        peer.settimeout(0)
+        return peer
+
+    def timed_out(self):
+        return self.daemon.request("GET", "/stats").json()["server"]["connections_timed_out"]
+
+
+def take_some(peer):
+    """Reads a little of an answer, if there is any."""
+    try:
+        peer.recv(1024)
+    except OSError:
+        pass  # there is nothing yet, or the connection has gone
+
+
+class SlowReadersOfLargeAnswers(LargeValueCase):
+    """Their time runs with what they take, not with the size of what they have asked for."""
+
+    env = {"VARVE_BODY_MIN_RATE": "64KiB", "VARVE_IDLE_TIMEOUT_MS": "3s"}
+
+    def test_trickle_is_no_progress(self):
+        peer = self.read_slowly()
+        deadline = time.monotonic() + 60  # the value at the least rate would take twice as long
+        while self.timed_out() == 0:
+            self.assertLess(time.monotonic(), deadline)
+            take_some(peer)
+            time.sleep(0.1)
+
+
+class SlowReadersThatFillTheBudget(LargeValueCase):
+    env = {"VARVE_ANSWERS_IN_FLIGHT_BYTES": "24MiB", "VARVE_IDLE_TIMEOUT_MS": "60m"}
+
+    def test_others_get_room(self):
+        peers = [self.read_slowly() for _ in range(60)]
+        deadline = time.monotonic() + 60
+        while True:
+            answer = self.daemon.request("GET", "/kv/big")
+            if answer.status == 200:
+                break
+            self.assertEqual(answer.json()["code"], "busy", answer)
+            self.assertLess(time.monotonic(), deadline)
+            for peer in peers:
+                take_some(peer)
+            time.sleep(0.1)
+        self.assertEqual(len(answer.json()["value"]), (self.size + 2) // 3 * 4)
+        self.assertGreater(self.timed_out(), 0)
 
 
 class SmallValues(ProcessCase):

@@ -93,6 +93,7 @@ START_TEST(defaults)
     ck_assert_uint_eq(config.answers_in_flight_bytes, 256 << 20);
     ck_assert_uint_eq(config.header_timeout_ms, 10000);
     ck_assert_uint_eq(config.body_min_rate, 1024);
+    ck_assert_uint_eq(config.answer_min_rate, 64 << 10);
     ck_assert_uint_eq(config.idle_timeout_ms, 60000);
     ck_assert_uint_eq(config.request_timeout_ms, 60000);
     ck_assert_uint_eq(config.drain_delay_ms, 1000);
