@@ -92,12 +92,18 @@ static void end_scan(struct exchange *exchange)
     service_end_scan(exchange->loop->service);
 }
 
+static void release_body(struct exchange *exchange)
+{
+    service_release_body(exchange->loop->service, exchange->body_reserved);
+    exchange->body_reserved = 0;
+}
+
 /* Ready for the next request: all but memory that is worth keeping is as new. */
 static void exchange_put_back(struct exchange *exchange)
 {
     struct event_loop *loop = exchange->loop;
     if (exchange->body_reserved > 0)
-        service_release_body(loop->service, exchange->body_reserved);
+        release_body(exchange);
     varve_value_release(&exchange->answer.lent);
     if (exchange->answer_reserved > 0)
         service_release_answer(loop->service, exchange->answer_reserved);
@@ -410,30 +416,39 @@ static enum varve_status check_body_size(struct exchange *exchange)
     return VARVE_OK;
 }
 
-/* For a body of so many bytes, as far as is known. Small ones are free, so that large ones which do
- * not come cannot keep everybody out. */
-static enum varve_status charge_body(struct exchange *exchange, size_t size)
+static enum varve_status refuse_for_budget(struct exchange *exchange)
 {
-    if (size <= LIMIT_FREE_BODY_BYTES)
+    return problem_set(&exchange->problem, PROBLEM_BUSY, "the bodies in flight fill their budget");
+}
+
+/* A body is charged as it comes, so that those which do not come cannot keep others out. Small ones
+ * are free. */
+static enum varve_status charge_body(struct exchange *exchange)
+{
+    const struct framing *framing = &exchange->framing;
+    if (exchange->body_seen <= LIMIT_FREE_BODY_BYTES ||
+        exchange->body_seen <= exchange->body_reserved)
         return VARVE_OK;
+    size_t most = framing->chunked ? exchange->body_limit : framing->length;
+    size_t steps = (exchange->body_seen + LIMIT_BODY_STEP_BYTES - 1) / LIMIT_BODY_STEP_BYTES;
+    size_t size = steps * LIMIT_BODY_STEP_BYTES;
+    size = size < most ? size : most;
     if (!service_reserve_body(exchange->loop->service, size - exchange->body_reserved))
-        return problem_set(&exchange->problem, PROBLEM_BUSY,
-                           "the bodies in flight fill their budget");
+        return refuse_for_budget(exchange);
     exchange->body_reserved = size;
     return VARVE_OK;
 }
 
-/* Room for a body whose length is known. */
+/* For a body whose length is known: who would find no room for it now is told before it comes. */
 static enum varve_status prepare_body(struct exchange *exchange)
 {
     size_t length = exchange->framing.length;
     if (exchange->drops_body || length == 0)
         return VARVE_OK;
-    enum varve_status status = charge_body(exchange, length);
-    if (status != VARVE_OK)
-        return status;
+    if (length > LIMIT_FREE_BODY_BYTES && !service_has_body_room(exchange->loop->service, length))
+        return refuse_for_budget(exchange);
     size_t first = length < FIRST_BODY_RESERVE_BYTES ? length : FIRST_BODY_RESERVE_BYTES;
-    status = buf_reserve(&exchange->body, first);
+    enum varve_status status = buf_reserve(&exchange->body, first);
     return status == VARVE_OK ? VARVE_OK : problem_set_status(&exchange->problem, status);
 }
 
@@ -507,12 +522,16 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method, cons
 
 /* The body. */
 
-/* From here on the body is read and dropped, a bit of it at least. The problem is set. */
+/* From here on the body is read and dropped: all that it may have, and a bit of one that has more.
+ * The problem is set. */
 static void drop_rest(struct exchange *exchange)
 {
     exchange->has_problem = true;
     exchange->drops_body = true;
-    exchange->body_limit = exchange->body_seen + LIMIT_DROPPED_BODY_BYTES;
+    if (exchange->body_seen > exchange->body_limit)
+        exchange->body_limit = exchange->body_seen + LIMIT_DROPPED_BODY_BYTES;
+    buf_deinit(&exchange->body);
+    release_body(exchange);
 }
 
 /* Only a body without a length can be over the limit here. */
@@ -521,9 +540,9 @@ static enum varve_status keep_body(struct exchange *exchange, const char *data, 
     if (exchange->body_seen > exchange->body_limit)
         return problem_set_limit(&exchange->problem, too_large_code(exchange), exchange->body_limit,
                                  exchange->body_seen, "the body grew over the limit");
-    enum varve_status status = VARVE_OK;
-    if (exchange->framing.chunked)
-        status = charge_body(exchange, exchange->body_seen);
+    if (exchange->drops_body)
+        return VARVE_OK;
+    enum varve_status status = charge_body(exchange);
     if (status != VARVE_OK)
         return status;
     status = buf_append(&exchange->body, data, size);
@@ -535,9 +554,9 @@ static enum MHD_Result take_body(struct exchange *exchange, const char *data, si
 {
     exchange->body_seen += size;
     exchange->peer->body_bytes += size;
-    if (!exchange->drops_body && keep_body(exchange, data, size) != VARVE_OK)
+    if (!exchange->has_problem && keep_body(exchange, data, size) != VARVE_OK)
         drop_rest(exchange);
-    if (exchange->drops_body && exchange->body_seen > exchange->body_limit)
+    if (exchange->body_seen > exchange->body_limit)
         return MHD_NO;
     return MHD_YES;
 }

@@ -100,7 +100,7 @@ struct exchange {
 
     struct buf body;
     size_t body_limit;    /* of what is kept, or dropped where no body is taken */
-    size_t body_reserved; /* of the service's budget */
+    size_t body_reserved; /* of the service's budget, for what has come */
     uint64_t body_seen;
     bool drops_body;
 

@@ -19,6 +19,7 @@
 #define LIMIT_BATCH_ATTEMPTS 20u             /* at reading keys that change meanwhile; then 503 */
 #define LIMIT_TTL_S 315360000u               /* ten years */
 #define LIMIT_FREE_BODY_BYTES (64u << 10)    /* larger bodies are charged to their budget */
+#define LIMIT_BODY_STEP_BYTES (64u << 10)    /* in which they are, as they come */
 #define LIMIT_FREE_ANSWER_BYTES (64u << 10)  /* larger answers are charged to their budget */
 #define LIMIT_BATCH_ANSWER_BYTES (32u << 20) /* a batch's answer; beyond: 413 */
 #define LIMIT_RANGE_ITEMS_DEFAULT 100u       /* items of a page when `limit` is not given */

@@ -43,6 +43,13 @@ uint64_t service_expiry_base_s(struct service *service)
     return (varve_store_time_ms(service_db(service)) + 999) / 1000;
 }
 
+bool service_has_body_room(struct service *service, size_t size)
+{
+    size_t limit = atomic_load_explicit(&service->body_bytes_max, memory_order_relaxed);
+    size_t taken = atomic_load_explicit(&service->body_bytes, memory_order_relaxed);
+    return size <= limit && taken <= limit - size;
+}
+
 bool service_reserve_body(struct service *service, size_t size)
 {
     size_t limit = atomic_load_explicit(&service->body_bytes_max, memory_order_relaxed);

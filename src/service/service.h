@@ -79,6 +79,7 @@ static inline struct varve_db *service_db(struct service *service)
 uint64_t service_expiry_base_s(struct service *service);
 
 /* Takes `size` bytes of the budget for bodies in flight; false when there is not so much left. */
+bool service_has_body_room(struct service *service, size_t size); /* now, without taking it */
 bool service_reserve_body(struct service *service, size_t size);
 void service_release_body(struct service *service, size_t size);
 

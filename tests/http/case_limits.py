@@ -73,7 +73,9 @@ class BodyBudget(ProcessCase):
         for number, conn in enumerate(held):
             conn.send(make_request("PUT", "/kv/%d" % number, None,
                                    RAW + [("Content-Length", 1000000), ("Expect", "100-continue")]))
-            self.assertEqual(conn.response(interim=True).status, 100)  # its share is taken
+            self.assertEqual(conn.response(interim=True).status, 100)
+            conn.send(body)
+        self.wait_for_bodies(2 * len(body))
         for request in (
                 make_request("PUT", "/kv/a", None, RAW + [("Content-Length", len(body))]),
                 make_request("PUT", "/kv/a", chunked(body, [50000]),
@@ -88,10 +90,54 @@ class BodyBudget(ProcessCase):
             self.assertEqual(self.daemon.request("PUT", "/kv/small", chunked(small, [5000]), RAW + [
                 ("Transfer-Encoding", "chunked")]).status, 200)
         for conn in held:
-            conn.send(bytes(1000000))
+            conn.send(bytes(100000))
             self.assertEqual(conn.response().status, 200)
             conn.close()
         self.put("a", body)
+
+    def wait_for_bodies(self, size):
+        deadline = time.monotonic() + 60
+        while self.daemon.request("GET", "/stats").json()["server"]["body_bytes_in_flight"] < size:
+            self.assertLess(time.monotonic(), deadline)
+
+    def announce(self, target, length):
+        conn = self.daemon.connect()
+        self.addCleanup(conn.close)
+        conn.send(make_request("PUT", target, None,
+                               RAW + [("Content-Length", length), ("Expect", "100-continue")]))
+        self.assertEqual(conn.response(interim=True).status, 100)
+        return conn
+
+    def test_bodies_that_do_not_come_take_no_room(self):
+        held = [self.announce("/kv/held", 1000000) for _ in range(8)]
+        for conn in held:
+            conn.send(bytes(1000))
+        self.put("a", bytes(900000))
+        self.assertIsNone(self.get("held"))
+
+    def test_who_finds_no_room_while_the_body_comes_is_told_behind_it(self):
+        late = self.announce("/kv/late", 1000000)
+        held = [self.announce("/kv/%d" % n, 1000000) for n in range(2)]
+        for conn in held:
+            conn.send(bytes(999999))
+        self.wait_for_bodies(2 * 999999)
+        late.send(bytes(1000000))
+        answer = late.response()
+        self.assertEqual((answer.status, answer.json()["code"]), (503, "busy"), answer)
+        self.assertTrue(answer.header("Retry-After"), answer)
+        for conn in held:
+            conn.send(b"x")
+            self.assertEqual(conn.response().status, 200)
+        self.assertEqual(late.request("PUT", "/kv/late", bytes(1000000), RAW).status, 200)
+
+    def test_dropped_body_over_the_limit(self):
+        """Where a route takes none."""
+        with self.daemon.connect() as conn:
+            conn.send(make_request("DELETE", "/kv/a", chunked(bytes(1500000), [50000]),
+                                   RAW + [("Transfer-Encoding", "chunked")]))
+            answer = conn.response()
+            self.assertEqual((answer.status, answer.json()["code"]), (413, "body_too_large"))
+            self.assertEqual(answer.json()["limit"], 1 << 20)
 
 
 class AnswerBudget(ProcessCase):
