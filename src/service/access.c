@@ -35,7 +35,7 @@ static enum varve_status refuse(struct problem *ret_problem, enum problem_code c
     return status;
 }
 
-/* False if another scheme is used. */
+/* False if another scheme is used, or no token stands behind it. */
 static bool find_token(struct varve_slice value, struct varve_slice *ret_token)
 {
     size_t size = strlen(SCHEME);
@@ -45,7 +45,7 @@ static bool find_token(struct varve_slice value, struct varve_slice *ret_token)
     while (size < value.size && value.data[size] == ' ')
         size++;
     *ret_token = varve_slice(value.data + size, value.size - size);
-    return true;
+    return ret_token->size > 0;
 }
 
 enum varve_status access_identify(const struct token_list *tokens, const struct header *headers,

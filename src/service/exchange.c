@@ -452,7 +452,8 @@ static enum varve_status prepare_body(struct exchange *exchange)
     return status == VARVE_OK ? VARVE_OK : problem_set_status(&exchange->problem, status);
 }
 
-/* Who may not come in learns of a target neither that it is malformed nor that it is there. */
+/* Who may not come in learns of a target neither that it is malformed nor that it is there, but for
+ * the paths that are open to all. */
 static enum varve_status find_route(struct exchange *exchange)
 {
     struct problem *problem = &exchange->problem;
@@ -461,8 +462,8 @@ static enum varve_status find_route(struct exchange *exchange)
                                            buf_slice(&exchange->raw_target), problem);
     if (found == VARVE_OK)
         found = router_find(&exchange->target, exchange->method, &exchange->route, problem);
-    if (found == VARVE_OK && exchange->route->is_open)
-        return VARVE_OK;
+    if (found == VARVE_OK ? exchange->route->is_open : router_path_is_open(exchange->target.path))
+        return found;
     enum varve_status status =
         access_identify(exchange->loop->settings->tokens, exchange_headers(exchange),
                         exchange_header_count(exchange), access, problem);

@@ -74,3 +74,12 @@ enum varve_status router_find(const struct target *target, enum request_method m
     }
     return find_path(target->path, method, ret_route, ret_problem);
 }
+
+bool router_path_is_open(struct varve_slice path)
+{
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        if (varve_slice_compare(path, varve_slice_str(paths[i].path)) == 0)
+            return paths[i].route->is_open;
+    }
+    return false;
+}

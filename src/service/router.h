@@ -35,4 +35,7 @@ MUST_CHECK enum varve_status router_find(const struct target *target, enum reque
                                          const struct route **ret_route,
                                          struct problem *ret_problem);
 
+/* Whether everybody may know of this path. */
+bool router_path_is_open(struct varve_slice path);
+
 #endif

@@ -128,6 +128,14 @@ static int hex_digit(uint8_t c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* What stands in a file if the program that was to make the token failed. */
+static bool is_digest_of_nothing(const uint8_t digest[TOKEN_DIGEST_BYTES])
+{
+    uint8_t nothing[TOKEN_DIGEST_BYTES];
+    return gnutls_hash_fast(GNUTLS_DIG_SHA256, "", 0, nothing) == 0 &&
+           memcmp(digest, nothing, sizeof nothing) == 0;
+}
+
 static const char *parse_digest(struct varve_slice field, uint8_t ret_digest[TOKEN_DIGEST_BYTES])
 {
     static const char wrong[] = "a digest is sha256: and 64 hexadecimal digits";
@@ -142,7 +150,7 @@ static const char *parse_digest(struct varve_slice field, uint8_t ret_digest[TOK
             return wrong;
         ret_digest[i] = (uint8_t)(high << 4 | low);
     }
-    return NULL;
+    return is_digest_of_nothing(ret_digest) ? "the digest is that of an empty token" : NULL;
 }
 
 static const char *parse_token(const struct varve_slice fields[FIELDS], struct token *ret_token)

@@ -148,6 +148,14 @@ class Scopes(AccessCase):
             self.assert_refused(self.request(name, method, target), 403, "insufficient_scope",
                                 REALM + ', error="insufficient_scope", scope="%s"' % scope)
 
+    def test_mistakes_about_health_are_told_to_everybody(self):
+        for method, target, status in (("GET", "/health?x=%zz", 400), ("POST", "/health/live", 405),
+                                       ("GET", "/health/ready?a&a", 400), ("GET", "/health/", 401),
+                                       ("GET", "/version?x=%zz", 401), ("POST", "/stats", 401)):
+            for headers in ((), [("Authorization", "Bearer nonsense")]):
+                answer = self.daemon.request(method, target, None, headers)
+                self.assertEqual(answer.status, status, (target, answer))
+
 
 class Authorization(AccessCase):
     def test_forms_of_the_field(self):
@@ -160,7 +168,8 @@ class Authorization(AccessCase):
                 ("Bearer " + token.upper(), 401, "invalid_token"),
                 ("Bearer " + digest(token), 401, "invalid_token"),
                 ("Bearer " + digest(token)[7:], 401, "invalid_token"),
-                ("Bearer root", 401, "invalid_token"), ("Bearer", 401, "invalid_token"),
+                ("Bearer root", 401, "invalid_token"), ("Bearer", 401, "unauthorized"),
+                ("Bearer  ", 401, "unauthorized"),
                 ("Bearer " + "x" * 8000, 401, "invalid_token"),
                 (b"Bearer \xff\xfe", 401, "invalid_token"),
                 ("Basic " + token, 401, "unauthorized"), (token, 401, "unauthorized"),

@@ -104,6 +104,8 @@ START_TEST(bad_lines_are_named)
          "64 hexadecimal"},
         {"a read sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431e:",
          "64 hexadecimal"},
+        {"a read sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+         "an empty token"},
         {"a Read " ONE, "scopes"},
         {"a read, " ONE, "scopes"},
         {"a ,read " ONE, "scopes"},
@@ -265,11 +267,11 @@ START_TEST(authorization)
 {
     struct token_list *list = ck_parse(L("a read " ONE "\nb write,admin " TWO));
     static const char *const good[] = {"Bearer one", "bearer one", "BEARER   one"};
-    static const char *const missing[] = {NULL,        "",    "Basic b25l",       "Bearerone",
-                                          "Beare one", "one", "Digest Bearer one"};
-    static const char *const invalid[] = {"Bearer",          "Bearer ",        "Bearer One",
-                                          "Bearer one ",     "Bearer one two", "Bearer \"one\"",
-                                          ("Bearer\x20" ONE)};
+    static const char *const missing[] = {NULL,        "",    "Basic b25l",        "Bearerone",
+                                          "Beare one", "one", "Digest Bearer one", "Bearer",
+                                          "Bearer "};
+    static const char *const invalid[] = {"Bearer One", "Bearer one ", "Bearer one two",
+                                          "Bearer \"one\"", ("Bearer\x20" ONE)};
     struct problem problem = {0};
     for (size_t i = 0; i < COUNT(good); i++) {
         struct access access = {0};
