@@ -1,7 +1,8 @@
 /*
  * A line is put together on the stack and written with one call, so that lines of several threads
- * never mix. In text form bytes below 0x20, 0x7f and the backslash become \xNN; in JSON the same
- * bytes and the quote become \u00NN. A failed write of the log is no reason to fail anything else.
+ * never mix. In text form bytes below 0x20, 0x7f and the backslash become \xNN, and in the value of
+ * a field so does the space, which ends it; in JSON the same bytes and the quote become \u00NN. A
+ * failed write of the log is no reason to fail anything else.
  */
 #include "service/journal.h"
 
@@ -18,6 +19,12 @@
 
 #define TARGET_BYTES_SHOWN 512u
 #define ESCAPE_BYTES_MAX 6u /* \u0000 */
+
+enum form {
+    FORM_MESSAGE, /* text to the end of the line */
+    FORM_FIELD,   /* text up to a space */
+    FORM_JSON,
+};
 
 struct line {
     size_t size;
@@ -48,7 +55,8 @@ static void line_add_uint(struct line *line, uint64_t number)
 }
 
 /* Leaves `spare` bytes for what has to close the line. */
-static void line_add_escaped(struct line *line, struct varve_slice bytes, bool json, size_t spare)
+static void line_add_escaped(struct line *line, struct varve_slice bytes, enum form form,
+                             size_t spare)
 {
     while (bytes.size > 0) {
         if (line->size + ESCAPE_BYTES_MAX + spare >= sizeof line->text)
@@ -56,7 +64,7 @@ static void line_add_escaped(struct line *line, struct varve_slice bytes, bool j
         uint8_t byte = bytes.data[0];
         size_t char_size = utf8_char_size(bytes);
         bool plain = char_size > 0 && byte >= 0x20 && byte != 0x7f && byte != '\\';
-        if (json && byte == '"')
+        if ((form == FORM_JSON && byte == '"') || (form == FORM_FIELD && byte == ' '))
             plain = false;
         if (plain) {
             memcpy(line->text + line->size, bytes.data, char_size);
@@ -64,7 +72,7 @@ static void line_add_escaped(struct line *line, struct varve_slice bytes, bool j
         } else {
             char_size = 1;
             line->size += (size_t)snprintf(line->text + line->size, ESCAPE_BYTES_MAX + 1,
-                                           json ? "\\u%04x" : "\\x%02x", byte);
+                                           form == FORM_JSON ? "\\u%04x" : "\\x%02x", byte);
         }
         bytes.data += char_size;
         bytes.size -= char_size;
@@ -113,7 +121,7 @@ void journal_log(void *context, enum varve_log_level level, const char *text)
     bool json = journal->format == CONFIG_LOG_JSON;
     line_begin(&line, journal, level);
     line_add(&line, json ? ",\"message\":\"" : " ");
-    line_add_escaped(&line, varve_slice_str(text), json, 4);
+    line_add_escaped(&line, varve_slice_str(text), json ? FORM_JSON : FORM_MESSAGE, 4);
     if (json)
         line_add(&line, "\"");
     line_end(&line, journal);
@@ -156,12 +164,13 @@ void journal_request(const struct journal *journal, const struct journal_request
         " bytes_out=",      " duration_us=", " request_id=", "",
     };
     const char *const *names = json ? json_names : text_names;
+    enum form form = json ? FORM_JSON : FORM_FIELD;
 
     line_begin(&line, journal, VARVE_LOG_DEBUG);
     line_add(&line, names[0]);
-    line_add_escaped(&line, varve_slice_str(request->method), json, JOURNAL_LINE_BYTES / 2);
+    line_add_escaped(&line, varve_slice_str(request->method), form, JOURNAL_LINE_BYTES / 2);
     line_add(&line, names[1]);
-    line_add_escaped(&line, target, json, JOURNAL_LINE_BYTES / 4);
+    line_add_escaped(&line, target, form, JOURNAL_LINE_BYTES / 4);
     line_add(&line, names[2]);
     line_add_uint(&line, request->status);
     line_add(&line, names[3]);
@@ -171,7 +180,7 @@ void journal_request(const struct journal *journal, const struct journal_request
     line_add(&line, names[5]);
     line_add_uint(&line, request->duration_us);
     line_add(&line, names[6]);
-    line_add_escaped(&line, request->id, json, 4);
+    line_add_escaped(&line, request->id, form, 4);
     line_add(&line, names[7]);
     line_end(&line, journal);
 }
@@ -179,6 +188,7 @@ void journal_request(const struct journal *journal, const struct journal_request
 void journal_audit(const struct journal *journal, const struct journal_audit *audit)
 {
     bool json = journal->format == CONFIG_LOG_JSON;
+    enum form form = json ? FORM_JSON : FORM_FIELD;
     struct varve_slice target = audit->target;
     if (target.size > TARGET_BYTES_SHOWN)
         target.size = TARGET_BYTES_SHOWN;
@@ -196,12 +206,12 @@ void journal_audit(const struct journal *journal, const struct journal_audit *au
     line_begin(&line, journal, audit->is_refusal ? VARVE_LOG_WARNING : VARVE_LOG_INFO);
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         line_add(&line, json ? fields[i].json_name : fields[i].text_name);
-        line_add_escaped(&line, fields[i].value, json, JOURNAL_LINE_BYTES / 2);
+        line_add_escaped(&line, fields[i].value, form, JOURNAL_LINE_BYTES / 2);
     }
     line_add(&line, json ? "\",\"status\":" : " status=");
     line_add_uint(&line, audit->status);
     line_add(&line, json ? ",\"request_id\":\"" : " request_id=");
-    line_add_escaped(&line, audit->id, json, 4);
+    line_add_escaped(&line, audit->id, form, 4);
     if (json)
         line_add(&line, "\"");
     line_end(&line, journal);

@@ -129,11 +129,13 @@ START_TEST(test_audit_line)
     struct scene scene;
     scene_init(&scene, CONFIG_LOG_TEXT);
     scene.journal.level = VARVE_LOG_ERROR; /* it is written all the same */
-    journal_audit(&scene.journal, &refused_audit);
+    struct journal_audit audit = refused_audit;
+    audit.id = L("id \"1\" status=200"); /* would look like another field */
+    journal_audit(&scene.journal, &audit);
     ck_assert_ptr_nonnull(strstr(scene_end(&scene),
                                  "Z warning audit method=POST target=/admin/\\x0aflush token=ops "
                                  "peer=[::1]:99 outcome=insufficient_scope status=403 "
-                                 "request_id=id \"1\"\n"));
+                                 "request_id=id\\x20\"1\"\\x20status=200\n"));
 }
 END_TEST
 
