@@ -108,10 +108,14 @@ bool listener_is_exposed(int fd)
     }
 }
 
-static enum varve_status share_inherited(const struct service_config *config, size_t count,
-                                         int *ret_fds, struct varve_error *ret_error)
+static enum varve_status share_inherited(const struct service_config *config, int inherited_count,
+                                         size_t count, int *ret_fds, struct varve_error *ret_error)
 {
     int inherited = SD_LISTEN_FDS_START;
+    if (inherited_count > 1)
+        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                         "there are %d inherited sockets, and only one can be served",
+                         inherited_count);
     if (!config_allows_others(config) && listener_is_exposed(inherited))
         return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
                          "the inherited socket is not on a loopback address; that takes a "
@@ -152,8 +156,9 @@ enum varve_status listener_open(const struct service_config *config, size_t coun
         ret_fds[i] = -1;
     struct address address = {.text = config->listen};
     enum varve_status status = VARVE_OK;
-    if (sd_listen_fds(1) > 0) {
-        status = share_inherited(config, count, ret_fds, ret_error);
+    int inherited_count = sd_listen_fds(1);
+    if (inherited_count > 0) {
+        status = share_inherited(config, inherited_count, count, ret_fds, ret_error);
     } else {
         status = resolve(config, &address, ret_error);
         if (status == VARVE_OK)

@@ -14,9 +14,11 @@ from harness import (Daemon, clean_env, client_context, free_port, make_certific
 
 HAND_OVER = """
 import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
-os.execv(sys.argv[2], sys.argv[2:])
+count = int(sys.argv[2])
+for number in range(count):
+    os.dup2(int(sys.argv[1]), 3 + number)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(count))
+os.execv(sys.argv[3], sys.argv[3:])
 """
 
 
@@ -151,13 +153,26 @@ class Starting(TlsCase):
                          200)
         self.assertNotIn("insecure", self.daemon.log())
 
-    def start_with(self, peer, *args):
-        """varved as systemd would start it, with that socket."""
-        return subprocess.Popen([sys.executable, "-c", HAND_OVER, str(peer.fileno()),
+    def start_with(self, peer, *args, count=1):
+        """varved as systemd would start it, with that socket, or that many times."""
+        return subprocess.Popen([sys.executable, "-c", HAND_OVER, str(peer.fileno()), str(count),
                                  varved_path(), "--data-dir", self.path("inherited"), *args],
                                 env=clean_env(), pass_fds=[peer.fileno()],
                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                 stderr=subprocess.PIPE, text=True)
+
+    def test_one_socket_is_served_and_no_more(self):
+        with socket.socket() as peer:
+            peer.bind(("127.0.0.1", 0))
+            peer.listen(8)
+            process = self.start_with(peer, count=2)
+            try:
+                self.assertEqual(process.wait(60), 2)
+                self.assertIn("2 inherited sockets", process.stderr.read())
+            finally:
+                process.kill()
+                process.wait()
+                process.stderr.close()
 
     def test_sockets_handed_over_are_judged_too(self):
         tls = ("--tls-cert-file", self.path("server.pem"), "--tls-key-file",
