@@ -28,7 +28,8 @@
 #include "service/settings.h"
 
 /* Header fields, request line, their parsed form and the answer's header share this memory. It is
- * cleared for every request, so no larger than needed for 16 KiB of header. */
+ * cleared for every request, so no larger than needed for 16 KiB of header, or for 18 KiB of header
+ * and target with 64 bytes a field. */
 #define CONNECTION_MEMORY_BYTES (20u << 10)
 /* Over the service's own limit, so that one too many can be told so. Further ones are closed at
  * once: the daemon's limit could not change while it runs. */

@@ -49,6 +49,19 @@ class Closing(Case):
         self.closes(make_request("PUT", "/kv/" + "x" * (15 * 1024 - 3), b"v", RAW), 414)
         self.closes(make_request("GET", "/kv/a?x=" + "y" * 16000), 414)
 
+    def test_what_target_and_header_may_have_together(self):
+        """18 KiB with 64 bytes a field: neither is over its own limit then."""
+        for target_size, fields in ((3000, 1), (3000, 100), (9000, 20), (14000, 4), (15000, 30)):
+            with self.connect() as conn:
+                line = b"GET /kv?key=a&%s HTTP/1.1\r\nHost: a\r\n" % (b"x" * (target_size - 11))
+                rest = 18432 - len(line) - 2 - 64 * (fields + 1)
+                size = rest // fields - len(b"X-100: \r\n")
+                conn.send(line + b"".join(b"X-%d: %s\r\n" % (100 + number, b"y" * size)
+                                          for number in range(fields)) + b"\r\n")
+                answer = conn.response()
+                self.assertEqual(answer.status, 400, answer)
+                self.assertEqual(answer.json()["code"], "invalid_parameter")
+
     def test_431(self):
         headers = [("X-%03d" % number, "x" * 100) for number in range(160)]
         self.closes(make_request("GET", "/health", None, headers), 431)
