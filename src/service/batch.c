@@ -319,8 +319,9 @@ static enum exchange_step answer(struct exchange *exchange, uint64_t revision)
     enum varve_status status =
         json_results_finish(&exchange->results, revision, &exchange->answer.body);
     json_results_deinit(&exchange->results);
-    if (status != VARVE_OK)
-        return exchange_fail(exchange, status);
+    if (status != VARVE_OK) /* what is written must not be told to have failed */
+        return exchange_fail(exchange,
+                             exchange->batch_work->writes ? VARVE_OUTCOME_UNKNOWN : status);
     return exchange_answer(exchange, MHD_HTTP_OK, representation_types[REPRESENTATION_JSON]);
 }
 

@@ -320,8 +320,8 @@ static enum exchange_step finish_put(struct exchange *exchange)
     answer->tag_form = ENTITY_RAW;
     enum varve_status status = json_answer_key(&answer->body, exchange->target.key,
                                                (struct json_stamp){.revision = answer->revision});
-    if (status != VARVE_OK)
-        return exchange_fail(exchange, status);
+    if (status != VARVE_OK) /* it is written: an answer that promises otherwise would be wrong */
+        return exchange_fail(exchange, VARVE_OUTCOME_UNKNOWN);
     return exchange_answer(exchange, MHD_HTTP_OK, representation_types[REPRESENTATION_JSON]);
 }
 

@@ -5,6 +5,9 @@
  * is done on the loop after all leaves no job to run; and in the middle of a job, where it reads
  * from the disk, the test asks the same loop for something else and waits for the answer. A loop
  * that is held up could not give it.
+ *
+ * The linker puts functions of this file in front of the allocator, so that one allocation of the
+ * service can fail.
  */
 #include <arpa/inet.h>
 #include <check.h>
@@ -12,6 +15,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -38,9 +42,47 @@ static struct journal journal;
 static struct service service;
 static struct event_loop *loop;
 static struct http_client asker, other;
+static char loop_address[32];
 static unsigned others_answered;
 static bool loop_runs;
 static atomic_bool disk_is_stuck, disk_was_reached;
+
+/* Of the allocator. */
+
+static atomic_uint allocations_left; /* until one fails; 0: none does */
+static _Thread_local bool is_spared;
+
+static bool allocation_fails(void)
+{
+    unsigned left = atomic_load(&allocations_left);
+    if (left == 0 || is_spared)
+        return false;
+    while (!atomic_compare_exchange_weak(&allocations_left, &left, left - 1)) {
+        if (left == 0)
+            return false;
+    }
+    return left == 1;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return allocation_fails() ? NULL : __real_malloc(size);
+}
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return allocation_fails() ? NULL : __real_calloc(count, size);
+}
+void *__wrap_realloc(void *memory, size_t size)
+{
+    return allocation_fails() ? NULL : __real_realloc(memory, size);
+}
 
 /* Of the service. */
 
@@ -90,7 +132,6 @@ static void store_open(void)
 
 static void service_start(void)
 {
-    char address[32];
     struct settings *settings = NULL;
     json_object_seed(0);
     tmpdir_make(&dir);
@@ -103,12 +144,12 @@ static void service_start(void)
     must_ok(settings_load(&config, &settings, NULL));
     service_set_settings(&service, settings);
     must_ok(thread_pool_new(0, "work", &service.workers));
-    must_ok(event_loop_new(&service, 0, listen_anywhere(address), &loop));
+    must_ok(event_loop_new(&service, 0, listen_anywhere(loop_address), &loop));
     store_open();
     must_ok(event_loop_start(loop));
     loop_runs = true;
-    client_open(&asker, address);
-    client_open(&other, address);
+    client_open(&asker, loop_address);
+    client_open(&other, loop_address);
     others_answered = 0;
 }
 
@@ -307,6 +348,64 @@ START_TEST(a_large_batch_holds_nobody_up)
 }
 END_TEST
 
+/* The k-th allocation fails on the way to an answer: what it says of the write is true all the
+ * same. Key and value are so long that the request, the batch and the answer take more memory than
+ * an exchange keeps. */
+
+#define LONG_KEY_BYTES 4096
+#define LONG_VALUE_BYTES 9000
+
+static bool is_stored(const char *key, const char *value)
+{
+    struct varve_value found = {0};
+    enum varve_status status = varve_get(service_db(&service), varve_slice_str(key), NULL, &found);
+    bool same = status == VARVE_OK && varve_slice_compare(found.data, varve_slice_str(value)) == 0;
+    varve_value_release(&found);
+    return same;
+}
+
+/* The answer's status; 0: the connection was closed without one. */
+static int ask_with_failure(unsigned at, const char *key, const char *value, bool *ret_unsure)
+{
+    static const char unsure[] = "outcome_unknown";
+    char target[LONG_KEY_BYTES + 16];
+    struct http_answer answer = {0};
+    snprintf(target, sizeof target, "/kv/%s", key);
+    http_client_close(&asker);
+    client_open(&asker, loop_address);
+    atomic_store(&allocations_left, at);
+    send_request("PUT", target, RAW_FIELD, value);
+    bool answered = http_client_receive(&asker, &answer);
+    *ret_unsure = !answered || memmem(answer.body, answer.body_bytes, unsure, strlen(unsure));
+    return answered ? answer.status : 0;
+}
+
+START_TEST(a_refusal_for_want_of_memory_is_true)
+{
+    char key[LONG_KEY_BYTES + 1];
+    unsigned refused = 0, unsure = 0;
+    bool failed = true;
+    memset(key, '"', LONG_KEY_BYTES);
+    key[LONG_KEY_BYTES] = '\0';
+    is_spared = true;
+    for (unsigned at = 1; failed; at++) {
+        char value[LONG_VALUE_BYTES + 1];
+        bool is_unsure = false;
+        snprintf(value, sizeof value, "%0*u", LONG_VALUE_BYTES, at);
+        int status = ask_with_failure(at, key, value, &is_unsure);
+        failed = atomic_exchange(&allocations_left, 0) == 0;
+        if (!is_unsure)
+            ck_assert_msg(is_stored(key, value) == (status == 200), "allocation %u: %d", at,
+                          status);
+        refused += !is_unsure && status != 200;
+        unsure += is_unsure && status != 0;
+    }
+    is_spared = false;
+    ck_assert_uint_ge(refused, 1);
+    ck_assert_uint_ge(unsure, 1);
+}
+END_TEST
+
 /* One that waits for what takes long, on a thread of its own; the merge is held up by the disk. */
 
 static void wait_for_disk(void *context)
@@ -381,6 +480,7 @@ int main(void)
     tcase_add_test(held_up, a_large_batch_holds_nobody_up);
     tcase_add_test(held_up, a_time_to_live_counts_from_store_time);
     tcase_add_test(held_up, a_shutdown_does_not_wait_for_a_merge);
+    tcase_add_test(held_up, a_refusal_for_want_of_memory_is_true);
     suite_add_tcase(suite, held_up);
     return run_suite(suite);
 }
