@@ -115,8 +115,25 @@ static void keys_note(const struct crew_orders *orders, struct task *task, size_
     if (orders->workload->choose == NULL)
         return;
     task->numbers = numbers_of(orders, index);
-    for (uint64_t i = 0; i < task->count && orders->keys->count < orders->keys->num; i++)
+    for (uint64_t i = 0; i < task->ops && orders->keys->count < orders->keys->num; i++)
         key_set_add(orders->keys, orders->workload->choose(task, i));
+}
+
+/* Which keys a removing run has removed: likewise, all of them drawn before the first goes. */
+static enum varve_status keys_forget(const struct crew_orders *orders, const struct crew *crew)
+{
+    struct key_set removed = {0};
+    enum varve_status status = key_set_init(&removed, orders->keys->num);
+    if (status != VARVE_OK)
+        return status;
+    for (size_t i = 0; i < crew->count; i++) {
+        struct random numbers = numbers_of(orders, i);
+        for (uint64_t op = 0; op < crew->members[i].task.ops; op++)
+            key_set_add(&removed, key_set_draw(orders->keys, &numbers));
+    }
+    key_set_remove_all(orders->keys, &removed);
+    key_set_deinit(&removed);
+    return VARVE_OK;
 }
 
 static enum varve_status crew_finish(struct crew *crew, const struct crew_orders *orders,
@@ -139,12 +156,17 @@ static enum varve_status crew_finish(struct crew *crew, const struct crew_orders
         keys_note(orders, task, i);
     }
     ret_result->seconds = (double)(crew->end_ns - crew->begin_ns) / 1e9;
+    if (orders->workload->removes && keys_forget(orders, crew) != VARVE_OK)
+        return error_set(ret_error, VARVE_NO_MEMORY, NULL, STATUS_NO_OFFSET, "out of memory");
     return VARVE_OK;
 }
 
 enum varve_status crew_run(const struct crew_orders *orders, struct crew_result *ret_result,
                            struct varve_error *ret_error)
 {
+    if (orders->workload->needs_keys && orders->keys->count == 0)
+        return error_set(ret_error, VARVE_NOT_FOUND, NULL, STATUS_NO_OFFSET,
+                         "%s: no key is left in the store", orders->workload->name);
     struct crew crew = {0};
     struct thread_pool *pool = NULL;
     mutex_init(&crew.gate.lock);

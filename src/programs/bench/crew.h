@@ -17,7 +17,7 @@ struct crew_orders {
     const struct workload *workload;
     uint64_t step; /* which run it is: no two draw the same numbers */
     void *store;
-    struct key_set *keys;    /* afterwards with the keys that the run has added */
+    struct key_set *keys;    /* afterwards with what the run has added and removed */
     struct value_sums *sums; /* of the last values; may remember nothing */
     const struct permutation *order;
     const char *path; /* the store's directory */
@@ -32,7 +32,8 @@ struct crew_result {
 };
 
 /* `ret_result` must be zeroed; it is large. Failures are those of the store, VARVE_CORRUPT where it
- * gave what it should not have, VARVE_NO_MEMORY and VARVE_IO. */
+ * gave what it should not have, VARVE_NOT_FOUND where no key is left for the workload,
+ * VARVE_NO_MEMORY and VARVE_IO. */
 MUST_CHECK enum varve_status crew_run(const struct crew_orders *orders,
                                       struct crew_result *ret_result,
                                       struct varve_error *ret_error);

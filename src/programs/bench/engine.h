@@ -81,6 +81,9 @@ struct engine {
     /* Waits as long as the store asks writers to wait. */
     enum varve_status (*put)(void *store, struct varve_slice key, struct varve_slice value,
                              bool sync, struct varve_error *ret_error);
+    /* Likewise. Whether the key was there is not told. */
+    enum varve_status (*remove)(void *store, struct varve_slice key, bool sync,
+                                struct varve_error *ret_error);
     /* VARVE_NOT_FOUND when the key is absent. */
     enum varve_status (*get)(void *store, struct varve_slice key, struct engine_value *ret_value,
                              struct varve_error *ret_error);
@@ -94,6 +97,11 @@ struct engine {
                                        struct engine_entry *ret_entry,
                                        struct varve_error *ret_error);
     enum varve_status (*iterator_next)(void *iterator, struct engine_entry *ret_entry,
+                                       struct varve_error *ret_error);
+    /* The same from the other end: the last entry, and the one before. */
+    enum varve_status (*iterator_last)(void *iterator, struct engine_entry *ret_entry,
+                                       struct varve_error *ret_error);
+    enum varve_status (*iterator_prev)(void *iterator, struct engine_entry *ret_entry,
                                        struct varve_error *ret_error);
 
     /* Merges everything, and returns when that is done. */

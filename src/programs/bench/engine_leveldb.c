@@ -111,6 +111,16 @@ static enum varve_status leveldb_engine_put(void *self, struct varve_slice key,
     return text == NULL ? VARVE_OK : fail(text, "put", ret_error);
 }
 
+static enum varve_status leveldb_engine_remove(void *self, struct varve_slice key, bool sync,
+                                               struct varve_error *ret_error)
+{
+    struct leveldb_store *store = self;
+    char *text = NULL;
+    leveldb_delete(store->db, sync ? store->write_synced : store->write, (const char *)key.data,
+                   key.size, &text);
+    return text == NULL ? VARVE_OK : fail(text, "remove", ret_error);
+}
+
 static enum varve_status leveldb_engine_get(void *self, struct varve_slice key,
                                             struct engine_value *ret_value,
                                             struct varve_error *ret_error)
@@ -182,6 +192,22 @@ static enum varve_status leveldb_engine_iterator_next(void *iterator,
     return entry_read(iterator, ret_entry, ret_error);
 }
 
+static enum varve_status leveldb_engine_iterator_last(void *iterator,
+                                                      struct engine_entry *ret_entry,
+                                                      struct varve_error *ret_error)
+{
+    leveldb_iter_seek_to_last(iterator);
+    return entry_read(iterator, ret_entry, ret_error);
+}
+
+static enum varve_status leveldb_engine_iterator_prev(void *iterator,
+                                                      struct engine_entry *ret_entry,
+                                                      struct varve_error *ret_error)
+{
+    leveldb_iter_prev(iterator);
+    return entry_read(iterator, ret_entry, ret_error);
+}
+
 static enum varve_status leveldb_engine_compact(void *self, struct varve_error *ret_error)
 {
     struct leveldb_store *store = self;
@@ -228,12 +254,15 @@ const struct engine engine_leveldb = {
     .close = leveldb_engine_close,
     .destroy = leveldb_engine_destroy,
     .put = leveldb_engine_put,
+    .remove = leveldb_engine_remove,
     .get = leveldb_engine_get,
     .value_release = leveldb_engine_value_release,
     .iterator_new = leveldb_engine_iterator_new,
     .iterator_free = leveldb_engine_iterator_free,
     .iterator_seek = leveldb_engine_iterator_seek,
     .iterator_next = leveldb_engine_iterator_next,
+    .iterator_last = leveldb_engine_iterator_last,
+    .iterator_prev = leveldb_engine_iterator_prev,
     .compact = leveldb_engine_compact,
     .written = leveldb_engine_written,
     .stats = leveldb_engine_stats,

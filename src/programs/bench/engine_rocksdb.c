@@ -129,6 +129,16 @@ static enum varve_status rocksdb_engine_put(void *self, struct varve_slice key,
     return text == NULL ? VARVE_OK : fail(text, "put", ret_error);
 }
 
+static enum varve_status rocksdb_engine_remove(void *self, struct varve_slice key, bool sync,
+                                               struct varve_error *ret_error)
+{
+    struct rocksdb_store *store = self;
+    char *text = NULL;
+    rocksdb_delete(store->db, sync ? store->write_synced : store->write, (const char *)key.data,
+                   key.size, &text);
+    return text == NULL ? VARVE_OK : fail(text, "remove", ret_error);
+}
+
 static enum varve_status rocksdb_engine_get(void *self, struct varve_slice key,
                                             struct engine_value *ret_value,
                                             struct varve_error *ret_error)
@@ -201,6 +211,22 @@ static enum varve_status rocksdb_engine_iterator_next(void *iterator,
     return entry_read(iterator, ret_entry, ret_error);
 }
 
+static enum varve_status rocksdb_engine_iterator_last(void *iterator,
+                                                      struct engine_entry *ret_entry,
+                                                      struct varve_error *ret_error)
+{
+    rocksdb_iter_seek_to_last(iterator);
+    return entry_read(iterator, ret_entry, ret_error);
+}
+
+static enum varve_status rocksdb_engine_iterator_prev(void *iterator,
+                                                      struct engine_entry *ret_entry,
+                                                      struct varve_error *ret_error)
+{
+    rocksdb_iter_prev(iterator);
+    return entry_read(iterator, ret_entry, ret_error);
+}
+
 static enum varve_status rocksdb_engine_compact(void *self, struct varve_error *ret_error)
 {
     struct rocksdb_store *store = self;
@@ -244,12 +270,15 @@ const struct engine engine_rocksdb = {
     .close = rocksdb_engine_close,
     .destroy = rocksdb_engine_destroy,
     .put = rocksdb_engine_put,
+    .remove = rocksdb_engine_remove,
     .get = rocksdb_engine_get,
     .value_release = rocksdb_engine_value_release,
     .iterator_new = rocksdb_engine_iterator_new,
     .iterator_free = rocksdb_engine_iterator_free,
     .iterator_seek = rocksdb_engine_iterator_seek,
     .iterator_next = rocksdb_engine_iterator_next,
+    .iterator_last = rocksdb_engine_iterator_last,
+    .iterator_prev = rocksdb_engine_iterator_prev,
     .compact = rocksdb_engine_compact,
     .written = rocksdb_engine_written,
     .stats = rocksdb_engine_stats,

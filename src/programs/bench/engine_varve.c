@@ -58,18 +58,39 @@ static enum varve_status varve_engine_close(void *store, struct varve_error *ret
 }
 
 /* The other stores let a writer wait inside of the call; varve may say that it is busy. The time
- * counts as the write's either way. */
+ * counts as the write's either way. True: the write is to be tried again. */
+static bool wait_while_busy(enum varve_status status, unsigned *waits)
+{
+    if (status != VARVE_BUSY || *waits == BUSY_WAITS_MAX)
+        return false;
+    ++*waits;
+    nanosleep(&(struct timespec){.tv_nsec = BUSY_WAIT_NS}, NULL);
+    return true;
+}
+
 static enum varve_status varve_engine_put(void *store, struct varve_slice key,
                                           struct varve_slice value, bool sync,
                                           struct varve_error *ret_error)
 {
     enum varve_sync how = sync ? VARVE_SYNC_ON : VARVE_SYNC_OFF;
-    enum varve_status status = varve_put(store, key, value, how, NULL);
-    for (unsigned i = 0; status == VARVE_BUSY && i < BUSY_WAITS_MAX; i++) {
-        nanosleep(&(struct timespec){.tv_nsec = BUSY_WAIT_NS}, NULL);
+    enum varve_status status = VARVE_OK;
+    unsigned waits = 0;
+    do {
         status = varve_put(store, key, value, how, NULL);
-    }
+    } while (wait_while_busy(status, &waits));
     return status == VARVE_OK ? VARVE_OK : fail(status, "put", ret_error);
+}
+
+static enum varve_status varve_engine_remove(void *store, struct varve_slice key, bool sync,
+                                             struct varve_error *ret_error)
+{
+    enum varve_sync how = sync ? VARVE_SYNC_ON : VARVE_SYNC_OFF;
+    enum varve_status status = VARVE_OK;
+    unsigned waits = 0;
+    do {
+        status = varve_delete(store, key, how, NULL);
+    } while (wait_while_busy(status, &waits));
+    return status == VARVE_OK ? VARVE_OK : fail(status, "delete", ret_error);
 }
 
 static enum varve_status varve_engine_get(void *store, struct varve_slice key,
@@ -134,6 +155,18 @@ static enum varve_status varve_engine_iterator_next(void *iterator, struct engin
     return entry_read(iterator, varve_iterator_next(iterator), ret_entry, ret_error);
 }
 
+static enum varve_status varve_engine_iterator_last(void *iterator, struct engine_entry *ret_entry,
+                                                    struct varve_error *ret_error)
+{
+    return entry_read(iterator, varve_iterator_seek_last(iterator), ret_entry, ret_error);
+}
+
+static enum varve_status varve_engine_iterator_prev(void *iterator, struct engine_entry *ret_entry,
+                                                    struct varve_error *ret_error)
+{
+    return entry_read(iterator, varve_iterator_prev(iterator), ret_entry, ret_error);
+}
+
 static enum varve_status varve_engine_compact(void *store, struct varve_error *ret_error)
 {
     enum varve_status status = varve_compact(store, true);
@@ -184,12 +217,15 @@ const struct engine engine_varve = {
     .close = varve_engine_close,
     .destroy = varve_destroy,
     .put = varve_engine_put,
+    .remove = varve_engine_remove,
     .get = varve_engine_get,
     .value_release = varve_engine_value_release,
     .iterator_new = varve_engine_iterator_new,
     .iterator_free = varve_engine_iterator_free,
     .iterator_seek = varve_engine_iterator_seek,
     .iterator_next = varve_engine_iterator_next,
+    .iterator_last = varve_engine_iterator_last,
+    .iterator_prev = varve_engine_iterator_prev,
     .compact = varve_engine_compact,
     .written = varve_engine_written,
     .stats = varve_engine_stats,

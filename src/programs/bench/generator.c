@@ -85,9 +85,16 @@ void key_set_add_all(struct key_set *set)
     set->count = set->num;
 }
 
-uint64_t key_set_draw(const struct key_set *set, struct random *random)
+void key_set_remove_all(struct key_set *set, const struct key_set *others)
 {
-    uint64_t number = random_below(random, set->num);
+    for (size_t i = 0; i < word_count(set->num); i++) {
+        set->count -= (uint64_t)__builtin_popcountll(set->words[i] & others->words[i]);
+        set->words[i] &= ~others->words[i];
+    }
+}
+
+uint64_t key_set_from(const struct key_set *set, uint64_t number)
+{
     if (set->count == set->num)
         return number;
     size_t at = (size_t)(number / WORD_BITS);
@@ -97,6 +104,11 @@ uint64_t key_set_draw(const struct key_set *set, struct random *random)
         word = set->words[at];
     }
     return at * WORD_BITS + (unsigned)__builtin_ctzll(word);
+}
+
+uint64_t key_set_draw(const struct key_set *set, struct random *random)
+{
+    return key_set_from(set, random_below(random, set->num));
 }
 
 enum varve_status value_pool_init(struct value_pool *pool, size_t value_bytes, uint64_t seed)

@@ -64,6 +64,11 @@ void key_set_deinit(struct key_set *set); /* takes a zeroed one */
 void key_set_clear(struct key_set *set);
 void key_set_add(struct key_set *set, uint64_t number);
 void key_set_add_all(struct key_set *set);
+/* Removes those that are members of `others`, a set of as many numbers. */
+void key_set_remove_all(struct key_set *set, const struct key_set *others);
+/* The first member from `number` on, round from the end to the beginning. The set must not be
+ * empty. */
+uint64_t key_set_from(const struct key_set *set, uint64_t number);
 /* A number of the set, which must not be empty: at random, the first member from there on. */
 uint64_t key_set_draw(const struct key_set *set, struct random *random);
 

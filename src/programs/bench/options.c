@@ -149,7 +149,8 @@ static const struct option option_table[] = {
     {"engine", "NAME", "varve, leveldb or rocksdb; varve", set_engine},
     {"benchmarks", "LIST", "workloads, with commas between them; all but stats", set_workloads},
     {"num", "N", "keys, and operations of a workload; 1000000", set_number, FIELD(num), 1, NUM_MAX},
-    {"writes", "N", "of fillrandom and overwrite; num", set_number, FIELD(writes), 1, NUM_MAX},
+    {"writes", "N", "of fillrandom, overwrite and deleterandom; num", set_number, FIELD(writes), 1,
+     NUM_MAX},
     {"reads", "N", "of workloads that read or seek at random; num", set_number, FIELD(reads), 1,
      NUM_MAX},
     {"threads", "N", "that share a workload's operations; 1", set_number, FIELD(threads), 1,
@@ -174,7 +175,8 @@ static const struct option option_table[] = {
     {"compaction", "POLICY", "leveled or tiered (RocksDB: universal); as the engine does by itself",
      set_compaction},
     {"compression", "KIND", "none, lz4 or zstd, of all levels; none", set_compression},
-    {"verify", NULL, "hold what readseq reads against a model of all writes; one thread", set_flag,
+    {"verify", NULL,
+     "hold what readseq and readreverse read against a model of all writes; one thread", set_flag,
      FIELD(verify)},
     {"watch", NULL, "tell the most bytes that the tables took up while a workload ran", set_flag,
      FIELD(watch)},
@@ -297,7 +299,8 @@ static const char help_end[] =
     "blocks of 4 KiB, checksums verified, a log, 2 background threads.\n"
     "\n"
     "us/op is elapsed time over the operations of all threads; latencies are of single operations\n"
-    "(readseq: of one in 17). A key that is missing, out of order or has another key's value ends\n"
+    "(readseq, readreverse: of one in 17). A key that is missing, out of order or has another "
+    "key's value ends\n"
     "the run. Write amplification is bytes written by flushes and merges per byte of keys and\n"
     "values written in the workload; \"log\" adds the log, \"device\" is what the kernel counts.\n"
     "What a store still merges after a workload counts in the next one; compact merges all and "

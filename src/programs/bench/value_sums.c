@@ -40,6 +40,12 @@ void value_sums_note(struct value_sums *sums, uint64_t number, struct varve_slic
         sums->sums[number] = sum_of(value);
 }
 
+void value_sums_forget(struct value_sums *sums, uint64_t number)
+{
+    if (sums->sums != NULL)
+        sums->sums[number] = 0;
+}
+
 bool value_sums_match(const struct value_sums *sums, uint64_t number, struct varve_slice value)
 {
     return sums->sums == NULL || sums->sums[number] == sum_of(value);

@@ -26,6 +26,8 @@ void value_sums_deinit(struct value_sums *sums); /* takes a zeroed one */
 void value_sums_clear(struct value_sums *sums);
 
 void value_sums_note(struct value_sums *sums, uint64_t number, struct varve_slice value);
+/* The key was removed: it has no value any more. */
+void value_sums_forget(struct value_sums *sums, uint64_t number);
 /* Whether `value` is the last one noted for the key; of a key without one it never is. */
 bool value_sums_match(const struct value_sums *sums, uint64_t number, struct varve_slice value);
 

@@ -15,6 +15,7 @@
 #define QUIET_NS ((uint64_t)10000000000)
 #define QUIET_LOOK_NS 200000000
 #define QUIET_WAIT_MAX_NS ((uint64_t)1800000000000)
+#define HOT_SHARE 100      /* one key in so many is hot */
 #define SCAN_TIMED_STEP 17 /* prime, so that it falls in with no size of a block */
 
 static enum varve_status wrong(struct task *task, const char *what, struct varve_slice key)
@@ -72,26 +73,61 @@ static enum varve_status run_fill(struct task *task)
     return VARVE_OK;
 }
 
-static enum varve_status run_read_random(struct task *task)
+/* Of the keys that were there at the beginning, so some go twice. */
+static enum varve_status run_delete(struct task *task)
 {
     uint64_t last_ns = process_now_ns();
     for (; task->ops < task->count; task->ops++) {
         uint64_t number = key_set_draw(task->keys, &task->numbers);
         struct varve_slice key = generator_key(&task->generator, number);
-        struct engine_value value = {0};
-        enum varve_status status = task->engine->get(task->store, key, &value, &task->error);
-        if (status == VARVE_NOT_FOUND)
-            return wrong(task, "was written and is not found", key);
+        enum varve_status status = task->engine->remove(task->store, key, task->sync, &task->error);
         if (status != VARVE_OK)
             return status;
-        bool owned = generator_owns_value(&task->generator, number, value.data);
-        task->user_bytes += key.size + value.data.size;
-        task->engine->value_release(&value);
-        if (!owned)
-            return wrong(task, "has a value that was never written to it", key);
+        value_sums_forget(task->sums, number);
+        task->put_bytes += key.size;
+        task_tick(task, &last_ns);
+    }
+    task->user_bytes = task->put_bytes;
+    return VARVE_OK;
+}
+
+static enum varve_status task_get(struct task *task, uint64_t number)
+{
+    struct varve_slice key = generator_key(&task->generator, number);
+    struct engine_value value = {0};
+    enum varve_status status = task->engine->get(task->store, key, &value, &task->error);
+    if (status == VARVE_NOT_FOUND)
+        return wrong(task, "was written and is not found", key);
+    if (status != VARVE_OK)
+        return status;
+    bool owned = generator_owns_value(&task->generator, number, value.data);
+    task->user_bytes += key.size + value.data.size;
+    task->engine->value_release(&value);
+    return owned ? VARVE_OK : wrong(task, "has a value that was never written to it", key);
+}
+
+/* From the keys of the first `range` numbers; if none of these is there, from the next one. */
+static enum varve_status read_range(struct task *task, uint64_t range)
+{
+    uint64_t last_ns = process_now_ns();
+    for (; task->ops < task->count; task->ops++) {
+        uint64_t number = key_set_from(task->keys, random_below(&task->numbers, range));
+        enum varve_status status = task_get(task, number);
+        if (status != VARVE_OK)
+            return status;
         task_tick(task, &last_ns);
     }
     return VARVE_OK;
+}
+
+static enum varve_status run_read_random(struct task *task)
+{
+    return read_range(task, task->keys->num);
+}
+
+static enum varve_status run_read_hot(struct task *task)
+{
+    return read_range(task, (task->keys->num + HOT_SHARE - 1) / HOT_SHARE);
 }
 
 static enum varve_status run_read_missing(struct task *task)
@@ -114,11 +150,13 @@ static enum varve_status run_read_missing(struct task *task)
     return VARVE_OK;
 }
 
-/* Keys come in strictly growing order, every value has its size and is the last one written. */
+/* Keys come in strictly growing order, or falling if backwards, every value has its size and is the
+ * last one written. */
 static enum varve_status entry_check(struct task *task, const struct engine_entry *entry,
-                                     uint8_t *last_key, size_t *last_bytes)
+                                     bool backwards, uint8_t *last_key, size_t *last_bytes)
 {
-    if (varve_slice_compare(entry->key, varve_slice(last_key, *last_bytes)) <= 0)
+    int order = varve_slice_compare(entry->key, varve_slice(last_key, *last_bytes));
+    if (*last_bytes != 0 && (backwards ? order >= 0 : order <= 0))
         return wrong(task, "comes out of order", entry->key);
     if (entry->key.size > GENERATOR_KEY_BYTES_MAX)
         return wrong(task, "is longer than any that was written", entry->key);
@@ -134,43 +172,56 @@ static enum varve_status entry_check(struct task *task, const struct engine_entr
     return VARVE_OK;
 }
 
-static enum varve_status scan(struct task *task, void *iterator)
+static enum varve_status scan(struct task *task, void *iterator, bool backwards)
 {
+    const struct engine *engine = task->engine;
     uint8_t last_key[GENERATOR_KEY_BYTES_MAX];
     size_t last_bytes = 0;
     uint64_t begin_ns = process_now_ns();
     struct engine_entry entry = {0};
     enum varve_status status =
-        task->engine->iterator_seek(iterator, (struct varve_slice){0}, &entry, &task->error);
+        backwards ? engine->iterator_last(iterator, &entry, &task->error)
+                  : engine->iterator_seek(iterator, (struct varve_slice){0}, &entry, &task->error);
     while (status == VARVE_OK) {
         bool timed = task->ops % SCAN_TIMED_STEP == 0;
         task->ops++;
         task->user_bytes += entry.key.size + entry.value.size;
-        status = entry_check(task, &entry, last_key, &last_bytes);
+        status = entry_check(task, &entry, backwards, last_key, &last_bytes);
         if (status != VARVE_OK)
             return status;
         if (timed && task->ops > 1)
             begin_ns = process_now_ns();
-        status = task->engine->iterator_next(iterator, &entry, &task->error);
+        status = backwards ? engine->iterator_prev(iterator, &entry, &task->error)
+                           : engine->iterator_next(iterator, &entry, &task->error);
         if (timed)
             task_tick(task, &begin_ns);
     }
     return status == VARVE_END ? VARVE_OK : status;
 }
 
-static enum varve_status run_read_sequence(struct task *task)
+static enum varve_status read_all(struct task *task, bool backwards)
 {
     void *iterator = NULL;
     enum varve_status status = task->engine->iterator_new(task->store, &iterator, &task->error);
     if (status != VARVE_OK)
         return status;
-    status = scan(task, iterator);
+    status = scan(task, iterator, backwards);
     task->engine->iterator_free(iterator);
     if (status == VARVE_OK && task->ops != task->keys->count)
         return error_set(&task->error, VARVE_CORRUPT, NULL, STATUS_NO_OFFSET,
                          "%s: %lu entries were read, %lu keys were written", task->workload->name,
                          task->ops, task->keys->count);
     return status;
+}
+
+static enum varve_status run_read_sequence(struct task *task)
+{
+    return read_all(task, false);
+}
+
+static enum varve_status run_read_reverse(struct task *task)
+{
+    return read_all(task, true);
 }
 
 /* A pass of one entry: the making and freeing of the iterator belong to it. */
@@ -276,11 +327,22 @@ static const struct workload workloads[] = {
      .sync = true,
      .run = run_fill,
      .choose = choose_at_random},
+    {.name = "deleterandom",
+     .extent = WORKLOAD_WRITES,
+     .text = "delete keys drawn at random from those that are there (some twice, some never)",
+     .needs_keys = true,
+     .removes = true,
+     .run = run_delete},
     {.name = "readrandom",
      .extent = WORKLOAD_READS,
      .text = "get keys drawn at random from those that are there",
      .needs_keys = true,
      .run = run_read_random},
+    {.name = "readhot",
+     .extent = WORKLOAD_READS,
+     .text = "readrandom over the first hundredth of the keys",
+     .needs_keys = true,
+     .run = run_read_hot},
     {.name = "readmissing",
      .extent = WORKLOAD_READS,
      .text = "get keys that are not there, each right behind one that is",
@@ -290,6 +352,10 @@ static const struct workload workloads[] = {
      .text = "read all entries in order; every thread reads them all",
      .needs_keys = true,
      .run = run_read_sequence},
+    {.name = "readreverse",
+     .text = "readseq from the last entry to the first",
+     .needs_keys = true,
+     .run = run_read_reverse},
     {.name = "seekrandom",
      .extent = WORKLOAD_READS,
      .text = "make an iterator, seek a key that is there, read it, free the iterator",

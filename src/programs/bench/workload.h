@@ -34,7 +34,7 @@ struct task {
     /* results */
     struct histogram times_ns;
     uint64_t ops, user_bytes; /* keys and values that were asked for and came */
-    uint64_t puts, put_bytes; /* keys and values that were written */
+    uint64_t puts, put_bytes; /* keys and values that were written; bytes of removed keys too */
     struct varve_error error; /* of the failure that ended it */
 };
 
@@ -54,6 +54,7 @@ struct workload {
     bool fresh;         /* begins with an empty store */
     bool needs_keys;    /* the store must not be empty */
     bool sync;          /* every write is synced */
+    bool removes;       /* the keys that are drawn from the set, as many as operations */
     task_fn run;        /* of each thread; NULL: the store only gives account of itself */
     task_fn run_beside; /* of one more thread, which is not measured; may be NULL */
     /* The number of the key that a filling task writes in its i-th operation; NULL: the workload

@@ -21,8 +21,9 @@ FIELDS = ['engine', 'workload', 'threads', 'ops', 'seconds', 'us_per_op', 'mb_pe
           'rss_bytes', 'rss_most_bytes', 'table_space_bytes']
 WORKLOADS = ['fillseq', 'readseq', 'fillrandom', 'readseq', 'filluniquerandom', 'overwrite',
              'readrandom', 'readmissing', 'readseq', 'seekrandom', 'readwhilewriting', 'compact',
-             'readrandom', 'readseq', 'stats', 'fillsync', 'readseq']
-FILLED = {'fillrandom', 'fillsync'}  # some keys twice, some never
+             'readrandom', 'readseq', 'readreverse', 'readhot', 'deleterandom', 'readseq',
+             'readreverse', 'readrandom', 'stats', 'fillsync', 'readseq']
+SOME = {'fillrandom', 'fillsync', 'deleterandom'}  # some keys twice, some never
 
 
 class Bench(unittest.TestCase):
@@ -61,7 +62,7 @@ class Built(Bench):
         for report in reports:
             with self.subTest(workload=report['workload'], after=filled):
                 self.check_report(report, threads, filled)
-            if report['workload'].startswith('fill'):
+            if report['workload'].startswith('fill') or report['workload'] == 'deleterandom':
                 filled = report['workload']
 
     def check_report(self, report, threads, filled):
@@ -76,9 +77,9 @@ class Built(Bench):
             self.assertGreater(report['puts'], 2 * NUM)
             return
         self.assertEqual(report['threads'], 1 if name == 'compact' else threads)
-        if name == 'readseq':
+        if name in ('readseq', 'readreverse'):
             self.assertEqual(report['ops'] % threads, 0)
-            if filled not in FILLED:
+            if filled not in SOME:
                 self.assertEqual(report['ops'], threads * NUM)
         else:
             self.assertEqual(report['ops'], {'compact': 1, 'fillsync': 1000}.get(name, NUM))
@@ -92,6 +93,8 @@ class Built(Bench):
             self.assertEqual(report['puts'], report['ops'])
             self.assertGreaterEqual(report['write_amplification_with_log'],
                                     report['write_amplification'])
+        elif name == 'deleterandom':
+            self.assertEqual((report['puts'], report['put_bytes']), (0, 16 * NUM))
         elif name != 'readwhilewriting':
             self.assertEqual(report['puts'], 0)
             self.assertIsNone(report['write_amplification'])
@@ -145,6 +148,15 @@ class Built(Bench):
         self.assertEqual(reports[1]['ops'], 20 * NUM)
         self.assertGreater(reports[2]['table_space_most_bytes'], 0)
         self.assertEqual(reports[3]['ops'], NUM)
+
+    def test_a_scan_is_held_against_all_deletes(self):
+        lines = self.run_well(f'--num={NUM}', '--verify', '--json',
+                              '--benchmarks=fillrandom,deleterandom,readseq,readreverse,overwrite,'
+                              'compact,readreverse')
+        ops = [json.loads(line)['ops'] for line in lines.splitlines()]
+        self.assertEqual(ops[2], ops[3])
+        self.assertLess(0, ops[2])
+        self.assertLess(ops[2], ops[6])
 
     def test_a_store_is_kept_and_used_again(self):
         store = '--db=' + self.path('store')

@@ -21,18 +21,21 @@ enum cheat {
     MIX_UP_VALUES,    /* get, seek */
     SHORTEN_A_VALUE,  /* get, next */
     FIND_WHAT_IS_NOT, /* get */
-    SKIP_AN_ENTRY,    /* next */
-    REPEAT_AN_ENTRY,  /* next */
-    STOP_EARLY,       /* next */
-    FAIL,             /* put, get, next */
+    SKIP_AN_ENTRY,    /* next, prev */
+    REPEAT_AN_ENTRY,  /* next, prev */
+    STOP_EARLY,       /* next, prev */
+    KEEP_WHAT_GOES,   /* remove */
+    FAIL,             /* put, remove, get, next, prev */
 };
 
-/* The lock guards all that puts change. Reads take none: no run that reads adds a key. */
+/* The lock guards all that puts change. Reads of what is there take none: no run that reads adds
+ * a key. */
 struct memory_store {
     pthread_mutex_t lock;
     enum cheat cheat;
     bool takes_new_values; /* of keys that it has; not with readers beside the writer */
-    uint64_t syncs, puts, compactions;
+    uint64_t syncs, puts, removes, compactions;
+    uint64_t most_read; /* the greatest number that was asked for */
     uint8_t present[NUM];
     uint8_t values[NUM][VALUE_BYTES];
 };
@@ -77,6 +80,22 @@ static enum varve_status memory_put(void *self, struct varve_slice key, struct v
     return VARVE_OK;
 }
 
+static enum varve_status memory_remove(void *self, struct varve_slice key, bool sync,
+                                       struct varve_error *ret_error)
+{
+    struct memory_store *store = self;
+    uint64_t number = number_of(key);
+    if (store->cheat == FAIL)
+        return break_down(ret_error);
+    pthread_mutex_lock(&store->lock);
+    store->removes++;
+    store->syncs += sync;
+    if (store->cheat != KEEP_WHAT_GOES)
+        store->present[number] = 0;
+    pthread_mutex_unlock(&store->lock);
+    return VARVE_OK;
+}
+
 static enum varve_status memory_get(void *self, struct varve_slice key,
                                     struct engine_value *ret_value, struct varve_error *ret_error)
 {
@@ -84,6 +103,9 @@ static enum varve_status memory_get(void *self, struct varve_slice key,
     uint64_t number = number_of(key);
     if (store->cheat == FAIL)
         return break_down(ret_error);
+    pthread_mutex_lock(&store->lock);
+    store->most_read = number > store->most_read ? number : store->most_read;
+    pthread_mutex_unlock(&store->lock);
     if (key.size > KEY_BYTES && store->cheat != FIND_WHAT_IS_NOT)
         return VARVE_NOT_FOUND;
     if (!store->present[number] || (store->cheat == LOSE_A_KEY && number >= CHEATED))
@@ -109,13 +131,15 @@ static enum varve_status memory_iterator_new(void *self, void **ret_iterator,
     return VARVE_OK;
 }
 
-static enum varve_status entry_give(struct memory_iterator *iterator,
+/* The number wraps from 0 to beyond the end. */
+static enum varve_status entry_give(struct memory_iterator *iterator, int step,
                                     struct engine_entry *ret_entry)
 {
     const struct memory_store *store = iterator->store;
     while (iterator->number < NUM && !store->present[iterator->number])
-        iterator->number++;
-    if (iterator->number == NUM || (store->cheat == STOP_EARLY && iterator->number >= CHEATED))
+        iterator->number += (uint64_t)step;
+    if (iterator->number >= NUM ||
+        (store->cheat == STOP_EARLY && (int64_t)(iterator->number - CHEATED) * step >= 0))
         return VARVE_END;
     uint64_t shown = iterator->number;
     if (store->cheat == MIX_UP_VALUES)
@@ -135,21 +159,40 @@ static enum varve_status memory_iterator_seek(void *self, struct varve_slice key
     iterator->number = key.size != 0 ? number_of(key) : 0;
     if (iterator->store->cheat == LOSE_A_KEY && iterator->number >= CHEATED)
         iterator->number++;
-    return entry_give(iterator, ret_entry);
+    return entry_give(iterator, 1, ret_entry);
+}
+
+static enum varve_status memory_iterator_last(void *self, struct engine_entry *ret_entry,
+                                              struct varve_error *ret_error)
+{
+    struct memory_iterator *iterator = self;
+    iterator->number = NUM - 1;
+    return entry_give(iterator, -1, ret_entry);
+}
+
+static enum varve_status memory_step(struct memory_iterator *iterator, int step,
+                                     struct engine_entry *ret_entry, struct varve_error *ret_error)
+{
+    enum cheat cheat = iterator->store->cheat;
+    if (cheat == FAIL && iterator->number == CHEATED)
+        return break_down(ret_error);
+    if (cheat != REPEAT_AN_ENTRY || iterator->number != CHEATED)
+        iterator->number += (uint64_t)step;
+    if (cheat == SKIP_AN_ENTRY && iterator->number == CHEATED)
+        iterator->number += (uint64_t)step;
+    return entry_give(iterator, step, ret_entry);
 }
 
 static enum varve_status memory_iterator_next(void *self, struct engine_entry *ret_entry,
                                               struct varve_error *ret_error)
 {
-    struct memory_iterator *iterator = self;
-    enum cheat cheat = iterator->store->cheat;
-    if (cheat == FAIL && iterator->number == CHEATED)
-        return break_down(ret_error);
-    if (cheat != REPEAT_AN_ENTRY || iterator->number != CHEATED)
-        iterator->number++;
-    if (cheat == SKIP_AN_ENTRY && iterator->number == CHEATED)
-        iterator->number++;
-    return entry_give(iterator, ret_entry);
+    return memory_step(self, 1, ret_entry, ret_error);
+}
+
+static enum varve_status memory_iterator_prev(void *self, struct engine_entry *ret_entry,
+                                              struct varve_error *ret_error)
+{
+    return memory_step(self, -1, ret_entry, ret_error);
 }
 
 static enum varve_status memory_compact(void *self, struct varve_error *ret_error)
@@ -162,12 +205,15 @@ static enum varve_status memory_compact(void *self, struct varve_error *ret_erro
 static const struct engine engine_memory = {
     .name = "memory",
     .put = memory_put,
+    .remove = memory_remove,
     .get = memory_get,
     .value_release = memory_value_release,
     .iterator_new = memory_iterator_new,
     .iterator_free = free,
     .iterator_seek = memory_iterator_seek,
     .iterator_next = memory_iterator_next,
+    .iterator_last = memory_iterator_last,
+    .iterator_prev = memory_iterator_prev,
     .compact = memory_compact,
 };
 
@@ -224,7 +270,7 @@ static enum varve_status run(const char *name, uint64_t threads)
     ck_assert_ptr_nonnull(orders.workload);
     memset(&result, 0, sizeof result);
     memset(&error, 0, sizeof error);
-    store.puts = 0;
+    store.puts = store.removes = store.most_read = 0;
     return crew_run(&orders, &result, &error);
 }
 
@@ -317,6 +363,74 @@ START_TEST(honest_reads_pass)
 }
 END_TEST
 
+START_TEST(backwards_reads_pass)
+{
+    ck_assert_int_eq(run("fillrandom", 1), VARVE_OK);
+    for (uint64_t threads = 1; threads <= 3; threads++) {
+        ck_assert_int_eq(run("readreverse", threads), VARVE_OK);
+        ck_assert_uint_eq(result.ops, threads * present_count());
+        ck_assert_uint_eq(result.user_bytes, result.ops * (KEY_BYTES + VALUE_BYTES));
+    }
+}
+END_TEST
+
+START_TEST(hot_reads_stay_with_the_first_keys)
+{
+    ck_assert_int_eq(run("fillseq", 1), VARVE_OK);
+    ck_assert_int_eq(run("readhot", 2), VARVE_OK);
+    ck_assert_uint_eq(result.ops, NUM / 2);
+    ck_assert_uint_eq(store.most_read, NUM / 100 - 1);
+    ck_assert_int_eq(run("readrandom", 2), VARVE_OK);
+    ck_assert_uint_gt(store.most_read, NUM / 2);
+}
+END_TEST
+
+/* The set of keys and the model follow what is removed, or the reads behind would fail. */
+START_TEST(removed_keys_are_forgotten)
+{
+    for (uint64_t threads = 1; threads <= 3; threads++) {
+        memset(store.present, 0, sizeof store.present);
+        key_set_clear(&keys);
+        ck_assert_int_eq(run("fillrandom", 1), VARVE_OK);
+        uint64_t before = present_count();
+        ck_assert_int_eq(run("deleterandom", threads), VARVE_OK);
+        ck_assert_uint_eq(store.removes, NUM);
+        ck_assert_uint_eq(result.ops, NUM);
+        ck_assert_uint_eq(result.times_ns.count, NUM);
+        ck_assert_uint_eq(result.puts, 0);
+        ck_assert_uint_eq(result.put_bytes, NUM * KEY_BYTES);
+        ck_assert_uint_lt(present_count(), before / 2);
+        ck_assert_uint_gt(present_count(), 0);
+        ck_assert_uint_eq(keys.count, present_count());
+        for (uint64_t i = 0; i < NUM; i++)
+            ck_assert_uint_eq(keys.words[i / 64] >> i % 64 & 1, store.present[i]);
+        ck_assert_int_eq(run("readrandom", threads), VARVE_OK);
+        ck_assert_int_eq(run("readseq", threads), VARVE_OK);
+    }
+}
+END_TEST
+
+START_TEST(removed_keys_that_stay_are_noticed)
+{
+    ck_assert_int_eq(value_sums_init(&sums, NUM), VARVE_OK);
+    ck_assert_int_eq(run("fillseq", 1), VARVE_OK);
+    store.cheat = KEEP_WHAT_GOES;
+    ck_assert_int_eq(run("deleterandom", 1), VARVE_OK);
+    ck_assert_int_ne(run("readseq", 1), VARVE_OK);
+    ck_assert_msg(strstr(error.text, "written last") != NULL, "%s", error.text);
+    value_sums_deinit(&sums);
+    ck_assert_int_ne(run("readreverse", 1), VARVE_OK);
+    ck_assert_msg(strstr(error.text, "2000 entries") != NULL, "%s", error.text);
+}
+END_TEST
+
+START_TEST(an_empty_store_is_not_read)
+{
+    ck_assert_int_eq(run("readrandom", 1), VARVE_NOT_FOUND);
+    ck_assert_msg(strstr(error.text, "no key is left") != NULL, "%s", error.text);
+}
+END_TEST
+
 START_TEST(cheating_is_noticed)
 {
     static const struct {
@@ -340,6 +454,13 @@ START_TEST(cheating_is_noticed)
         {"readseq", STOP_EARLY, "1234 entries"},
         {"readseq", SHORTEN_A_VALUE, "never written"},
         {"readseq", FAIL, "told to"},
+        {"readreverse", SKIP_AN_ENTRY, "1999 entries"},
+        {"readreverse", REPEAT_AN_ENTRY, "out of order"},
+        {"readreverse", STOP_EARLY, "765 entries"},
+        {"readreverse", SHORTEN_A_VALUE, "never written"},
+        {"readreverse", FAIL, "told to"},
+        {"readhot", FAIL, "told to"},
+        {"deleterandom", FAIL, "told to"},
         {"overwrite", FAIL, "told to"},
         {"compact", FAIL, "told to"},
     };
@@ -380,9 +501,11 @@ START_TEST(extents_are_what_was_asked_for)
         const char *name;
         uint64_t ops;
     } cases[] = {
-        {"fillseq", 10},   {"filluniquerandom", 10}, {"readseq", 10},   {"fillrandom", 50},
-        {"overwrite", 50}, {"fillsync", 50},         {"readrandom", 7}, {"readmissing", 7},
-        {"seekrandom", 7}, {"readwhilewriting", 7},  {"compact", 1},    {"waitforcompaction", 1},
+        {"fillseq", 10},         {"filluniquerandom", 10}, {"readseq", 10},
+        {"fillrandom", 50},      {"overwrite", 50},        {"fillsync", 50},
+        {"readrandom", 7},       {"readmissing", 7},       {"seekrandom", 7},
+        {"readwhilewriting", 7}, {"readhot", 7},           {"deleterandom", 50},
+        {"readreverse", 10},     {"compact", 1},           {"waitforcompaction", 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         ck_assert_msg(workload_ops(workload_find(cases[i].name), &counts) == cases[i].ops, "%s",
@@ -400,6 +523,11 @@ int main(void)
     tcase_add_test(tcase, random_fills_are_remembered);
     tcase_add_test(tcase, fillsync_syncs_each_write);
     tcase_add_test(tcase, honest_reads_pass);
+    tcase_add_test(tcase, backwards_reads_pass);
+    tcase_add_test(tcase, hot_reads_stay_with_the_first_keys);
+    tcase_add_test(tcase, removed_keys_are_forgotten);
+    tcase_add_test(tcase, removed_keys_that_stay_are_noticed);
+    tcase_add_test(tcase, an_empty_store_is_not_read);
     tcase_add_test(tcase, cheating_is_noticed);
     tcase_add_test(tcase, scans_are_held_against_the_model);
     tcase_add_test(tcase, extents_are_what_was_asked_for);
