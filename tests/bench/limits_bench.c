@@ -1,0 +1,113 @@
+/*
+ * limits_bench.c: what the machine allows at most, for parts that every engine has.
+ *
+ * limits_bench memcpy | crc32c | crc32c-software | skiplist | skiplist-in-order
+ *
+ * memcpy and the crcs go over memory that no cache holds, and print GB/s. The lists take COUNT
+ * entries of KEY_BYTES and VALUE_BYTES, nothing around them, and print microseconds an insert.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/coding.h"
+#include "base/crc32c.h"
+#include "engine/skiplist.h"
+#include "must.h"
+#include "prng.h"
+
+#define AREA_BYTES ((size_t)256 << 20)
+#define BLOCK_BYTES ((size_t)4096)
+#define PASSES 4
+#define COUNT 500000u
+#define KEY_BYTES 16u
+#define VALUE_BYTES 100u
+#define CHUNK_BYTES ((size_t)1 << 20)
+
+static double now_s(void)
+{
+    struct timespec now = {0};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static uint8_t *area_make(void)
+{
+    uint8_t *area = malloc(AREA_BYTES);
+    must(area != NULL);
+    memset(area, 'x', AREA_BYTES);
+    return area;
+}
+
+static double copy_rate(void)
+{
+    uint8_t *from = area_make(), *to = area_make();
+    double begin_s = now_s();
+    for (unsigned pass = 0; pass < PASSES; pass++) {
+        from[pass]++; /* or one copy would do */
+        memcpy(to, from, AREA_BYTES);
+    }
+    double took_s = now_s() - begin_s;
+    must(memcmp(from, to, AREA_BYTES) == 0);
+    free(from);
+    free(to);
+    return PASSES * (double)AREA_BYTES / took_s / 1e9;
+}
+
+/* A block a call, as tables are read and written. */
+static double crc_rate(uint32_t (*extend)(uint32_t crc, const void *data, size_t size))
+{
+    uint8_t *area = area_make();
+    uint32_t sum = 0;
+    double begin_s = now_s();
+    for (size_t at = 0; at < AREA_BYTES; at += BLOCK_BYTES)
+        sum ^= extend((uint32_t)at, area + at, BLOCK_BYTES);
+    double took_s = now_s() - begin_s;
+    must(sum != 1); /* whatever it is, it is needed */
+    free(area);
+    return (double)AREA_BYTES / took_s / 1e9;
+}
+
+static double insert_us(bool in_order)
+{
+    struct arena arena;
+    struct skiplist list;
+    struct prng prng = prng_make(1);
+    char key[KEY_BYTES + 1];
+    uint8_t value[VALUE_BYTES] = {0};
+    arena_init(&arena, CHUNK_BYTES, NULL);
+    must_ok(skiplist_init(&list, &arena));
+    double begin_s = now_s();
+    for (uint64_t i = 0; i < COUNT; i++) {
+        uint64_t number = in_order ? i : prng_next(&prng);
+        snprintf(key, sizeof key, "%016llx", (unsigned long long)number);
+        must_ok(arena_reserve(&arena, skiplist_room(&list, 1, KEY_BYTES + VALUE_BYTES)));
+        skiplist_insert(&list, varve_slice(key, KEY_BYTES), entry_tag(i + 1, ENTRY_PUT),
+                        varve_slice(value, VALUE_BYTES));
+    }
+    double took_s = now_s() - begin_s;
+    arena_deinit(&arena, NULL, 0);
+    return took_s * 1e6 / COUNT;
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc == 2 ? argv[1] : "";
+    double figure = 0;
+    if (strcmp(what, "memcpy") == 0)
+        figure = copy_rate();
+    else if (strcmp(what, "crc32c") == 0)
+        figure = crc_rate(crc32c_extend);
+    else if (strcmp(what, "crc32c-software") == 0)
+        figure = crc_rate(crc32c_extend_software);
+    else if (strcmp(what, "skiplist") == 0)
+        figure = insert_us(false);
+    else if (strcmp(what, "skiplist-in-order") == 0)
+        figure = insert_us(true);
+    else
+        return 2;
+    printf("%.3f\n", figure);
+    return 0;
+}
