@@ -252,9 +252,9 @@ static uint64_t run_once(uint64_t fail_at)
 START_TEST(every_allocation_fails_once)
 {
     uint64_t calls = run_once(UINT64_MAX);
-    uint64_t runs = rig_number("VARVE_ALLOC_RUNS", budget_choose(200, 400, UINT64_MAX));
+    uint64_t runs = rig_number("VARVE_ALLOC_RUNS", budget_choose(60, 150, UINT64_MAX));
     uint64_t stride = calls / runs + 1, done = 0;
-    for (uint64_t k = 1; k <= calls; k += stride, done++)
+    for (uint64_t k = 1 + budget_offset(stride); k <= calls; k += stride, done++)
         run_once(k);
     printf("%" PRIu64 " of %" PRIu64 " allocations failed\n", done, calls);
     ck_assert_uint_gt(calls, 300);

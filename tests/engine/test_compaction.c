@@ -413,7 +413,7 @@ static void tree_run(uint64_t seed, bool changes, struct tree *total)
 
 START_TEST(trees_in_miniature)
 {
-    uint64_t seed = rig_number("VARVE_SEED", 1), runs = budget_choose(80, 200, 20000);
+    uint64_t seed = rig_number("VARVE_SEED", 1), runs = budget_choose(20, 60, 20000);
     struct tree total = {0};
     for (uint64_t i = 0; i < runs; i++)
         tree_run(seed + i, _i == 1, &total);

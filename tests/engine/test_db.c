@@ -500,7 +500,7 @@ static uint64_t seed_first(void)
 
 START_TEST(walks_stepped)
 {
-    uint64_t walks = budget_choose(2, 4, 60), operations = budget_choose(15000, 30000, 30000);
+    uint64_t walks = budget_choose(1, 2, 60), operations = budget_choose(10000, 20000, 30000);
     for (uint64_t i = 0; i < walks; i++)
         walk_in_memory(seed_first() + i, true, operations);
 }
@@ -508,9 +508,9 @@ END_TEST
 
 START_TEST(walks_with_threads)
 {
-    uint64_t walks = budget_choose(2, 2, 30);
+    uint64_t walks = budget_choose(1, 2, 30);
     for (uint64_t i = 0; i < walks; i++)
-        walk_in_memory(seed_first() + 1000 + i, false, 15000);
+        walk_in_memory(seed_first() + 1000 + i, false, budget_choose(10000, 10000, 15000));
 }
 END_TEST
 
@@ -519,7 +519,7 @@ START_TEST(walk_on_a_real_file_system)
     struct tmpdir dir = {0};
     tmpdir_make(&dir);
     walk_run(seed_first() + 2000, env_posix(), tmpdir_path(&dir, "store"), false,
-             budget_choose(4000, 4000, 50000));
+             budget_choose(2000, 4000, 50000));
     tmpdir_remove(&dir);
 }
 END_TEST

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "array_iterator.h"
+#include "budget.h"
 #include "engine/db_iterator.h"
 #include "engine/memtable.h"
 #include "engine/merge_iterator.h"
@@ -240,7 +241,8 @@ static void move_randomly(struct fixture *f, int moves)
 
 START_TEST(random_moves)
 {
-    for (uint64_t seed = 1; seed <= 2000; seed++) {
+    const uint64_t stride = budget_choose(10, 3, 1);
+    for (uint64_t seed = 1 + budget_offset(stride); seed <= 2000; seed += stride) {
         struct fixture f;
         set_up_random(&f, seed, false);
         move_randomly(&f, 80);
@@ -256,7 +258,8 @@ START_TEST(written_to_meanwhile)
     struct memory_budget memory;
     memory_budget_init(&memory, SIZE_MAX);
     ck_assert_int_eq(memtable_pool_new(64u << 10, 1u << 20, &memory, &pool), VARVE_OK);
-    for (uint64_t seed = 1; seed <= 500; seed++) {
+    const uint64_t stride = budget_choose(5, 1, 1);
+    for (uint64_t seed = 1 + budget_offset(stride); seed <= 500; seed += stride) {
         struct fixture f;
         set_up(&f, seed);
         fill_random(&f);
@@ -276,7 +279,8 @@ END_TEST
 START_TEST(failures_stay)
 {
     size_t failures = 0;
-    for (uint64_t seed = 1; seed <= 1000; seed++) {
+    const uint64_t stride = budget_choose(5, 1, 1);
+    for (uint64_t seed = 1 + budget_offset(stride); seed <= 1000; seed += stride) {
         struct fixture f;
         set_up_random(&f, seed, true);
         f.fail_after = prng_below(&f.prng, 60);
@@ -299,7 +303,7 @@ START_TEST(failures_stay)
         }
         tear_down(&f);
     }
-    ck_assert_uint_gt(failures, 500);
+    ck_assert_uint_gt(failures, 500 / stride);
 }
 END_TEST
 

@@ -443,7 +443,7 @@ static const struct {
 static void runs_of_way(enum varve_status status, bool short_write)
 {
     /* Two runs with a k of their own for every so many calls. */
-    uint64_t runs_per_kind = rig_number("VARVE_FAULT_RUNS", budget_choose(8, 20, 100000));
+    uint64_t runs_per_kind = rig_number("VARVE_FAULT_RUNS", budget_choose(3, 8, 100000));
     uint64_t runs = 0;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         struct fault_rule rule = {.operations = kinds[i].operation,
@@ -454,7 +454,7 @@ static void runs_of_way(enum varve_status status, bool short_write)
             continue;
         uint64_t calls = run_once(&rule, kinds[i].name);
         uint64_t stride = calls / runs_per_kind + 1;
-        for (uint64_t k = 1; k <= calls; k += stride) {
+        for (uint64_t k = 1 + budget_offset(stride); k <= calls; k += stride) {
             rule.at = k;
             rule.for_good = false;
             run_once(&rule, kinds[i].name);

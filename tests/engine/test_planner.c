@@ -111,7 +111,7 @@ static void sim_whole(uint64_t seed, bool any_shape, uint64_t *plans, uint64_t *
 static void sims(bool any_shape)
 {
     uint64_t seed = rig_number("VARVE_SEED", 20240229), plans = 0, moves = 0;
-    unsigned count = (unsigned)budget_choose(100, 400, 20000);
+    unsigned count = (unsigned)budget_choose(30, 200, 20000);
     for (unsigned i = 0; i < count; i++)
         sim_whole(seed + i, any_shape, &plans, &moves);
     printf("%u stores from seed %" PRIu64 ", %" PRIu64 " plans, %" PRIu64 " moves\n", count, seed,
@@ -205,7 +205,7 @@ static void walk_run(uint64_t seed, struct walk *total)
 START_TEST(several_at_a_time)
 {
     uint64_t seed = rig_number("VARVE_SEED", 20240301);
-    unsigned count = (unsigned)budget_choose(200, 800, 20000);
+    unsigned count = (unsigned)budget_choose(60, 400, 20000);
     struct walk total = {0};
     for (unsigned i = 0; i < count; i++)
         walk_run(seed + i, &total);

@@ -147,6 +147,11 @@ class AnswerBudget(ProcessCase):
     def in_flight(self):
         return self.daemon.request("GET", "/stats").json()["server"]["answer_bytes_in_flight"]
 
+    def wait_for_none_in_flight(self):
+        """They are given back behind the last byte."""
+        while self.in_flight() != 0:
+            time.sleep(0.005)
+
     def hold(self, target):
         """A connection that has asked and reads no more than the first byte."""
         conn = self.daemon.connect()
@@ -189,8 +194,7 @@ class AnswerBudget(ProcessCase):
             # Its length is that of an answer which has to be made.
             self.assertEqual(self.daemon.request("HEAD", "/kv/text?encoding=utf8").status, 503)
             self.assertEqual(conn.response().status, 200)
-            while self.in_flight() != 0:  # given back behind the last byte
-                pass
+            self.wait_for_none_in_flight()
             self.assertEqual(len(self.get("big")), self.size)
         self.assertGreaterEqual(
             self.daemon.request("GET", "/stats").json()["server"]["answers_refused"], 9)
@@ -200,14 +204,12 @@ class AnswerBudget(ProcessCase):
     def test_room_is_given_back_by_clients_that_leave(self):
         for target in ("/kv/big?raw", "/kv/big"):
             self.hold(target).close()
-            while self.in_flight() != 0:
-                pass
+            self.wait_for_none_in_flight()
             self.assertEqual(len(self.get("big")), self.size)
 
     def test_value_that_is_being_sent_may_go(self):
         value = self.get("big")
-        while self.in_flight() != 0:  # given back behind the last byte
-            pass
+        self.wait_for_none_in_flight()
         conn = self.hold("/kv/big?raw")
         self.put("big", b"new")
         for step in ("/admin/flush?wait=true", "/admin/compact?wait=true"):

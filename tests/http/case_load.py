@@ -6,9 +6,9 @@ import unittest
 
 import hostile
 from case_process import ProcessCase
+from harness import budget_choose
 
 ATTACK_S = 9
-SMALL = os.environ.get("VARVE_BUDGET") == "small"
 
 
 def program(name):
@@ -21,7 +21,8 @@ def program(name):
 class Counters(ProcessCase):
     def test_sums_are_exact(self):
         result = subprocess.run([program("COUNTERS"), "--address",
-                                 "127.0.0.1:%d" % self.daemon.port, "--seconds", "3"],
+                                 "127.0.0.1:%d" % self.daemon.port, "--seconds",
+                                 str(budget_choose(1, 2, 3))],
                                 capture_output=True, text=True, check=False)
         print(result.stdout + result.stderr)
         self.assertEqual(result.returncode, 0, result)
@@ -33,12 +34,12 @@ class Hostile(ProcessCase):
     healthy client was is told but not judged."""
 
     env = {"VARVE_MEMTABLE_BYTES": "8MiB", "VARVE_BLOCK_CACHE_BYTES": "16MiB",
-           "VARVE_HEADER_TIMEOUT_MS": "5s"}
+           "VARVE_HEADER_TIMEOUT_MS": "2s"}
 
     def test_nothing_is_left_behind(self):
-        lockstep = [program("LOCKSTEP"), "--clients", "128" if SMALL else "1024",
+        lockstep = [program("LOCKSTEP"), "--clients", str(budget_choose(128, 1024, 1024)),
                     "--round-seconds", "120"]
-        senders = 200 if SMALL else 1000
+        senders = budget_choose(200, 1000, 1000)
         hostile.raise_limit()
         pid = self.daemon.process.pid
         hostile.prepare(self.daemon.port)

@@ -9,8 +9,8 @@ import threading
 import time
 import unittest
 
-from harness import (ClosedError, Connection, Daemon, ProtocolError, b64, free_port, make_request,
-                     percent, run_varved, varved_path)
+from harness import (ClosedError, Connection, Daemon, ProtocolError, b64, budget_choose, free_port,
+                     make_request, percent, run_varved, varved_path)
 
 RAW = [("Content-Type", "application/octet-stream")]
 SETTING = re.compile(r"^([a-z][a-z0-9_]*)\s*=\s*(.*?)\s*$", re.MULTILINE)
@@ -253,6 +253,8 @@ class Lock(ProcessCase):
 
 
 class Signals(ProcessCase):
+    env = {"VARVE_DRAIN_DELAY_MS": "1s"}
+
     def test_sigterm_and_sigint_end_it_with_0(self):
         for number in (signal.SIGTERM, signal.SIGINT):
             self.daemon.signal(number)
@@ -335,6 +337,16 @@ class Signals(ProcessCase):
                 self.assertTrue(found is not None and int(found) >= int(value),
                                 (number, key, found))
 
+    def test_second_sigterm_changes_nothing(self):
+        self.put("a", b"v")
+        self.daemon.signal(signal.SIGTERM)
+        self.daemon.signal(signal.SIGTERM)
+        self.assertEqual(self.daemon.wait_end(), 0, self.daemon.log_tail())
+
+
+class DrainDeadline(ProcessCase):
+    env = {"VARVE_DRAIN_TIMEOUT_MS": "1s"}
+
     def test_half_a_request_does_not_hold_the_end(self):
         with self.daemon.connect() as conn:
             conn.send(make_request("PUT", "/kv/half", b"abc", RAW + [("Content-Length", 10)]))
@@ -343,12 +355,6 @@ class Signals(ProcessCase):
             self.assertEqual(self.daemon.wait_end(), 0, self.daemon.log_tail())
         self.daemon.start()
         self.assertIsNone(self.get("half"))
-
-    def test_second_sigterm_changes_nothing(self):
-        self.put("a", b"v")
-        self.daemon.signal(signal.SIGTERM)
-        self.daemon.signal(signal.SIGTERM)
-        self.assertEqual(self.daemon.wait_end(), 0, self.daemon.log_tail())
 
 
 class Logs(ProcessCase):
@@ -423,7 +429,7 @@ class ManyClients(ProcessCase):
         def work(number):
             try:
                 with self.daemon.connect() as conn:
-                    for turn in range(150):
+                    for turn in range(budget_choose(30, 60, 150)):
                         target = "/kv/m%d/%d" % (number, turn % 5)
                         value = b"%d.%d" % (number, turn)
                         put = conn.request("PUT", target, value, RAW)

@@ -33,6 +33,7 @@ END = re.compile(r"reload: (?:done|nothing was changed)")
 class ReloadCase(ProcessCase):
     """Its daemon has a configuration file."""
 
+    env = {"VARVE_DRAIN_DELAY_MS": None}  # the file's counts
     settings = {}
 
     def setUp(self):

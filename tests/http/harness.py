@@ -24,7 +24,10 @@ START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 60
 ANSWER_TIMEOUT_S = 60
 LOG_TAIL_BYTES = 8000
+ENDS_AT_ONCE = {"VARVE_DRAIN_DELAY_MS": "0"}
 PORT_LOWEST, PORT_HIGHEST = 10000, 32000  # below the range that the kernel hands out by itself
+
+BUDGET = os.environ.get("VARVE_BUDGET")  # tests/lib/budget.h
 
 SANITIZER_REPORTS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
 
@@ -36,11 +39,15 @@ def varved_path():
     return os.path.abspath(path)
 
 
+def budget_choose(small, standard, large):
+    return {"small": small, "long": large}.get(BUDGET, standard)
+
+
 def clean_env(extra=None):
     """The environment without settings of varve, so that only a test's own count."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("VARVE_")}
     env.update(extra or {})
-    return env
+    return {k: v for k, v in env.items() if v is not None}
 
 
 def free_port():
@@ -78,7 +85,8 @@ def client_context(certificate):
 
 
 class Daemon:
-    """One running varved. The data directory outlives stop() and kill() and goes with remove()."""
+    """One running varved. The data directory outlives stop() and kill() and goes with remove().
+    Unless `env` says otherwise it ends at once when told to; None leaves a setting out."""
 
     def __init__(self, args=(), env=None):
         self.dir = tempfile.mkdtemp(prefix="varve-http-")
@@ -101,8 +109,8 @@ class Daemon:
         command = [varved_path(), "--listen", "127.0.0.1:%d" % self.port,
                    "--data-dir", self.data_dir, *self.args]
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(command, env=clean_env(self.env), stdout=log,
-                                            stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(command, env=clean_env(ENDS_AT_ONCE | (self.env or {})),
+                                            stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         if wait:
             self.wait_ready()
         return self
@@ -275,14 +283,14 @@ class Connection:
 
     def read_to_end(self):
         """Everything up to the end of the connection, whether it ends in order or by a reset."""
-        data = self.pending
+        parts = [self.pending]
         self.pending = b""
         try:
             while piece := self.socket.recv(65536):
-                data += piece
+                parts.append(piece)
         except ConnectionResetError:
             pass
-        return data
+        return b"".join(parts)
 
     def _receive(self):
         try:

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "budget.h"
 #include "must.h"
 #include "prng.h"
 #include "run_suite.h"
@@ -45,7 +46,7 @@ START_TEST(reservations_hold)
     struct prng prng = prng_make(6);
     struct arena arena;
     arena_init(&arena, CHUNK, NULL);
-    for (unsigned round = 0; round < 2000; round++) {
+    for (uint64_t round = budget_choose(200, 2000, 2000); round > 0; round--) {
         size_t left = 8 * prng_between(&prng, 1, prng_chance(&prng, 10) ? CHUNK : CHUNK / 16);
         ck_assert_int_eq(arena_reserve(&arena, left), VARVE_OK);
         size_t held = arena.reserved_bytes;

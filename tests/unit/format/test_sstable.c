@@ -25,14 +25,16 @@ static void ck_stands(const struct entry_iterator *it, const struct fixture *f, 
 
 static size_t lower_bound(const struct fixture *f, struct varve_slice target)
 {
-    size_t i = 0;
-    while (i < f->count && entry_key_compare(buf_slice(&f->keys[i]), target) < 0)
-        i++;
-    return i;
+    size_t low = 0, high = f->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        bool less = entry_key_compare(buf_slice(&f->keys[middle]), target) < 0;
+        *(less ? &low : &high) = middle + less;
+    }
+    return low;
 }
 
-/* A target that may be any entry, lie just before or behind one, or have a key cut or lengthened.
- */
+/* A target is any entry, lies just before or behind one, or has a key cut or lengthened. */
 static void target_make(const struct fixture *f, struct prng *prng, struct buf *ret)
 {
     struct varve_slice key = buf_slice(&f->keys[prng_below(prng, f->count)]);

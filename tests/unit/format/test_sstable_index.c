@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "budget.h"
 #include "format/block.h"
 #include "prng.h"
 #include "support.h"
@@ -101,7 +102,7 @@ static void ck_searched(struct fixture *f, struct prng *prng, const char *common
     struct buf target = {0};
     for (size_t i = 0; i < f->count; i++)
         ck_found(f, buf_slice(&f->keys[i]));
-    for (unsigned round = 0; round < 2000; round++) {
+    for (uint64_t round = budget_choose(200, 2000, 2000); round > 0; round--) {
         key_make(prng, prng_chance(prng, 70) ? common : others[prng_below(prng, 7)], &target);
         ck_found(f, buf_slice(&target));
     }
