@@ -93,6 +93,10 @@ step() {
 
 # Sets up a directory for this compiler and these options, anew when they have changed, and builds.
 build() {
+    set_up "$@" && ninja -C "$directory" --quiet
+}
+
+set_up() {
     directory=$1 compiler=$2
     shift 2
     if [ "$(cat "$directory/run-options" 2>/dev/null)" != "$compiler $*" ]; then
@@ -107,7 +111,25 @@ build() {
         echo "$said"
         return 1
     }
-    ninja -C "$directory" --quiet
+}
+
+# What warns is the compiler: all is compiled, quickly, but no test is linked.
+build_to_warn() {
+    set_up "$@" || return 1
+    # shellcheck disable=SC2046 # lists of files
+    ninja -C "$directory" --quiet $(
+        ninja -C "$directory" -t targets rule c_COMPILER
+        ninja -C "$directory" -t targets rule c_LINKER | grep -v ^tests/
+    )
+}
+
+# Builds only what the tests of $suites need. Lines of the source are all that is told of a failure,
+# and speed is of the build and the tests together.
+build_sanitized() {
+    set_up "$1" gcc -Dbuildtype=debugoptimized -Doptimization=1 -Dc_args=-g1 \
+        -Dc_link_args=-fuse-ld=gold -Dwerror=false "-Db_sanitize=$2" || return 1
+    # shellcheck disable=SC2046,SC2086 # lists
+    ninja -C "$directory" --quiet $(python3 tests/needed.py "$directory" $suites)
 }
 
 # Runs meson's tests in a directory and counts their cases; further arguments choose and steer them.
@@ -137,7 +159,8 @@ part_gcc() {
 }
 
 part_clang() {
-    step clang-build build build-clang clang -Dbuildtype=release -Dwerror=true
+    step clang-build build_to_warn build-clang clang -Dbuildtype=release -Doptimization=0 \
+        -Dwerror=true
 }
 
 # Under a sanitizer each step is dear: in quick, tests that have a small form take that.
@@ -155,10 +178,10 @@ part_asan() {
     UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
     export ASAN_OPTIONS UBSAN_OPTIONS
     make_small
-    step asan-build build build-asan gcc -Dbuildtype=debugoptimized -Dwerror=false \
-        -Db_sanitize=address,undefined &&
-        run_tests asan build-asan --no-suite seeded --no-suite api --no-suite peers \
-            --timeout-multiplier 4
+    suites="--no-suite seeded --no-suite api --no-suite peers"
+    # shellcheck disable=SC2086 # a list
+    step asan-build build_sanitized build-asan address,undefined &&
+        run_tests asan build-asan $suites --timeout-multiplier 4
 }
 
 # The sanitizer's memory layout needs addresses that are not randomised too far.
@@ -169,9 +192,10 @@ part_tsan() {
     if setarch -R true 2>/dev/null; then
         launcher="setarch -R"
     fi
-    step tsan-build build build-tsan gcc -Dbuildtype=debugoptimized -Dwerror=false \
-        -Db_sanitize=thread &&
-        run_tests tsan build-tsan --suite concurrent --timeout-multiplier 4
+    suites="--suite concurrent"
+    # shellcheck disable=SC2086 # a list
+    step tsan-build build_sanitized build-tsan thread &&
+        run_tests tsan build-tsan $suites --timeout-multiplier 4
 }
 
 # Here the tests must not pass over a program that is missing.
