@@ -10,6 +10,7 @@
 #define VARVE_ITERATOR_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <varve/slice.h>
 #include <varve/status.h>
@@ -27,6 +28,10 @@ struct varve_iterator_options {
     struct varve_slice end;                /* exclusive; empty: no bound. Copied. */
     const struct varve_snapshot *snapshot; /* NULL: now. Borrowed until the iterator is freed. */
     bool fill_cache;                       /* keep the blocks that it reads in the block cache */
+    /* So many entries that are not shown (deleted, expired, overwritten, newer than the view) and a
+     * few more may be passed before a move pauses, which may be any number of moves; then they are
+     * counted anew. 0: any number, and no move ever pauses. */
+    uint64_t hidden_max;
 };
 
 /* `options` may be NULL: everything, now. The iterator starts on no key: call a seek first.
@@ -48,6 +53,11 @@ VARVE_API VARVE_MUST_CHECK enum varve_status
 varve_iterator_seek_for_prev(struct varve_iterator *it, struct varve_slice target);
 VARVE_API VARVE_MUST_CHECK enum varve_status varve_iterator_next(struct varve_iterator *it);
 VARVE_API VARVE_MUST_CHECK enum varve_status varve_iterator_prev(struct varve_iterator *it);
+
+/* With hidden_max a move may also return VARVE_BUSY: it has paused, and stands on no key. This goes
+ * on with it and returns what the move would have, or VARVE_BUSY again. A seek gives it up.
+ * VARVE_INVALID when no move has paused. */
+VARVE_API VARVE_MUST_CHECK enum varve_status varve_iterator_resume(struct varve_iterator *it);
 
 /* Where it stands. Borrowed until the iterator moves or is freed. Only on a key. */
 VARVE_API struct varve_slice varve_iterator_key(const struct varve_iterator *it);

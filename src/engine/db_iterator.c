@@ -9,6 +9,11 @@
  *
  * A key may have any number of entries that are not shown. After HIDDEN_STEPS_MAX steps over them
  * a seek goes past the rest, so that a move costs a few seeks at worst for each key that it passes.
+ *
+ * There may also be any number of keys that are not shown. With a limit a move pauses before the
+ * next key, or entry above the view's sequence, once so many entries were passed. A search needs to
+ * know nothing but where the merged pass stands, so the next one goes on from there. The account
+ * begins anew with each pause, so at least one key or entry is looked at between two.
  */
 #include "engine/db_iterator.h"
 
@@ -25,12 +30,15 @@ struct varve_iterator {
     struct entry_iterator *merged;
     uint64_t sequence;
     uint64_t now_seconds;
+    uint64_t hidden_max; /* 0: none */
     struct buf start, end;
     void (*released)(void *context);
     void *context;
 
     bool on_key;
+    bool paused;
     bool backward;            /* of the last move */
+    uint64_t hidden;          /* entries that were passed since the last pause */
     enum varve_status status; /* a failure stays until the next seek */
     struct varve_slice key, value;
     uint64_t revision;
@@ -55,6 +63,7 @@ enum varve_status db_iterator_new(const struct db_iterator_source *source,
     it->merged = source->merged;
     it->sequence = source->sequence;
     it->now_seconds = source->now_seconds;
+    it->hidden_max = source->hidden_max;
     it->released = source->released;
     it->context = source->context;
     status = buf_append_slice(&it->start, source->start);
@@ -123,6 +132,19 @@ static enum varve_status finish(struct varve_iterator *it)
     return VARVE_END;
 }
 
+static inline bool is_spent(const struct varve_iterator *it)
+{
+    return it->hidden_max > 0 && it->hidden >= it->hidden_max;
+}
+
+static enum varve_status pause_search(struct varve_iterator *it)
+{
+    it->on_key = false;
+    it->paused = true;
+    it->hidden = 0;
+    return VARVE_BUSY;
+}
+
 static enum varve_status merged_seek(struct varve_iterator *it, struct varve_slice user_key,
                                      uint64_t tag)
 {
@@ -174,10 +196,12 @@ static enum varve_status entry_judge(struct varve_iterator *it, enum entry_kind 
     return status_raise(VARVE_CORRUPT);
 }
 
-/* Forward past all entries of `current`, at one of which the merged pass stands. */
+/* Forward past all entries of `current`, at one of which the merged pass stands; that one counts
+ * already. */
 static enum varve_status leave_forward(struct varve_iterator *it)
 {
     for (size_t steps = 0; merged_is_at_current(it); steps++) {
+        it->hidden += steps > 0;
         if (steps == HIDDEN_STEPS_MAX)
             return merged_seek(it, buf_slice(&it->current), TAG_BEHIND_ALL);
         it->merged->ops->next(it->merged);
@@ -185,10 +209,11 @@ static enum varve_status leave_forward(struct varve_iterator *it)
     return VARVE_OK;
 }
 
-/* Backward past all entries of `current`, at one of which the merged pass stands. */
+/* Backward past all entries of `current`, at one of which the merged pass stands, as well. */
 static enum varve_status leave_backward(struct varve_iterator *it)
 {
     for (size_t steps = 0; merged_is_at_current(it); steps++) {
+        it->hidden += steps > 0;
         if (steps == HIDDEN_STEPS_MAX)
             return merged_seek_before(it, buf_slice(&it->current), TAG_BEFORE_ALL);
         it->merged->ops->prev(it->merged);
@@ -197,10 +222,12 @@ static enum varve_status leave_backward(struct varve_iterator *it)
 }
 
 /* Forward past the entries above the view's sequence at which the merged pass stands, of whatever
- * keys within the bound. Many of one key are left out by a seek. */
+ * keys within the bound, or as many as may be. Many of one key are left out by a seek. */
 static enum varve_status skip_newer_forward(struct varve_iterator *it)
 {
-    for (size_t steps = 0; merged_is_newer(it) && !merged_is_beyond_end(it); steps++) {
+    for (size_t steps = 0; merged_is_newer(it) && !merged_is_beyond_end(it) && !is_spent(it);
+         steps++) {
+        it->hidden++;
         if (steps == HIDDEN_STEPS_MAX) {
             enum varve_status status = buf_assign(&it->current, merged_user_key(it));
             if (status != VARVE_OK)
@@ -229,6 +256,8 @@ static enum varve_status find_forward(struct varve_iterator *it)
         struct entry_iterator *merged = it->merged;
         if (!merged->valid || merged_is_beyond_end(it))
             return finish(it);
+        if (is_spent(it))
+            return pause_search(it);
         if (merged_is_newer(it))
             continue;
         struct varve_slice user_key = merged_user_key(it), value = merged->value;
@@ -241,6 +270,7 @@ static enum varve_status find_forward(struct varve_iterator *it)
             it->revision = entry_tag_sequence(tag);
             return VARVE_OK;
         }
+        it->hidden++;
         if (status == VARVE_NOT_FOUND)
             status = buf_assign(&it->current, user_key);
         if (status == VARVE_OK)
@@ -273,6 +303,7 @@ static enum varve_status take_newest_backward(struct varve_iterator *it, uint64_
             return status;
         *ret_tag = entry_key_tag(merged->key);
         result = VARVE_OK;
+        it->hidden += steps > 0;
         if (!newest)
             merged->ops->prev(merged);
     }
@@ -289,6 +320,8 @@ static enum varve_status find_backward(struct varve_iterator *it)
         struct varve_slice user_key = merged_user_key(it);
         if (it->start.size > 0 && varve_slice_compare(user_key, buf_slice(&it->start)) < 0)
             break;
+        if (is_spent(it))
+            return pause_search(it);
         uint64_t tag = 0;
         enum varve_status status = buf_assign(&it->current, user_key);
         if (status == VARVE_OK)
@@ -307,14 +340,16 @@ static enum varve_status find_backward(struct varve_iterator *it)
         }
         if (status != VARVE_NOT_FOUND)
             return fail(it, status);
+        it->hidden++;
     }
     return finish(it);
 }
 
-/* A seek forgets a failure. */
+/* A seek forgets a failure, and a pause. */
 static void begin(struct varve_iterator *it)
 {
     it->on_key = false;
+    it->paused = false;
     it->status = VARVE_OK;
 }
 
@@ -390,6 +425,14 @@ enum varve_status varve_iterator_prev(struct varve_iterator *it)
             status = leave_backward(it);
     }
     return status == VARVE_OK ? find_backward(it) : fail(it, status);
+}
+
+enum varve_status varve_iterator_resume(struct varve_iterator *it)
+{
+    if (!it->paused)
+        return it->status != VARVE_OK ? it->status : status_raise(VARVE_INVALID);
+    it->paused = false;
+    return it->backward ? find_backward(it) : find_forward(it);
 }
 
 struct varve_slice varve_iterator_key(const struct varve_iterator *it)

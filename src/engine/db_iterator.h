@@ -15,6 +15,7 @@ struct db_iterator_source {
     uint64_t sequence;               /* visible up to here */
     uint64_t now_seconds;            /* entries that expire at or before it are absent */
     struct varve_slice start, end;   /* copied; empty: no bound */
+    uint64_t hidden_max;             /* as of struct varve_iterator_options */
     void (*released)(void *context); /* called once, after `merged` is freed; may be NULL */
     void *context;
 };

@@ -428,6 +428,7 @@ enum varve_status varve_iterator_new(struct varve_db *db,
     struct db_iterator_source source = {
         .start = options->start,
         .end = options->end,
+        .hidden_max = options->hidden_max,
         .released = iterator_released,
         .context = pin,
     };

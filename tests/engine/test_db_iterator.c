@@ -36,6 +36,8 @@ struct fixture {
     struct memtable_pool *pool;
     struct buf start, end;
     uint64_t sequence;
+    uint64_t hidden_max;
+    uint64_t pauses;
     struct shown *shown; /* within the bounds, in order */
     size_t shown_count;
     struct varve_iterator *it;
@@ -113,6 +115,7 @@ static void make_iterator(struct fixture *f, bool may_fail)
                                         .now_seconds = NOW_SECONDS,
                                         .start = buf_slice(&f->start),
                                         .end = buf_slice(&f->end),
+                                        .hidden_max = f->hidden_max,
                                         .released = released,
                                         .context = &f->released};
     ck_assert_int_eq(merge_iterator_new(children, f->count, &source.merged), VARVE_OK);
@@ -227,6 +230,23 @@ static void assert_stands(const struct fixture *f, enum varve_status status, siz
     ck_assert_uint_eq(varve_iterator_revision(f->it), f->shown[at].revision);
 }
 
+/* Goes on until the move is done; each time it pauses, it stands nowhere. One assertion, for check
+ * makes them dear. */
+static enum varve_status resume(struct fixture *f, enum varve_status status)
+{
+    bool astray = false;
+    if (f->hidden_max == 0)
+        return status;
+    for (; status == VARVE_BUSY; f->pauses++) {
+        astray |= varve_iterator_next(f->it) != VARVE_INVALID;
+        astray |= varve_iterator_prev(f->it) != VARVE_INVALID;
+        status = varve_iterator_resume(f->it);
+    }
+    astray |= varve_iterator_resume(f->it) != VARVE_INVALID;
+    ck_assert(!astray);
+    return status;
+}
+
 static void move_randomly(struct fixture *f, int moves)
 {
     size_t at = NOT_ON_KEY;
@@ -234,7 +254,7 @@ static void move_randomly(struct fixture *f, int moves)
         size_t before = at;
         struct prng peek = f->prng;
         bool seeks = prng_below(&peek, 24) < 8;
-        enum varve_status status = move(f, &at);
+        enum varve_status status = resume(f, move(f, &at));
         assert_stands(f, status, at, seeks || before < f->shown_count);
     }
 }
@@ -248,6 +268,24 @@ START_TEST(random_moves)
         move_randomly(&f, 80);
         tear_down(&f);
     }
+}
+END_TEST
+
+/* Moves that pause come to the same in the end. */
+START_TEST(random_moves_with_pauses)
+{
+    uint64_t pauses = 0;
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        struct fixture f;
+        set_up(&f, seed);
+        fill_random(&f);
+        f.hidden_max = prng_between(&f.prng, 1, 12);
+        make_iterator(&f, false);
+        move_randomly(&f, 80);
+        pauses += f.pauses;
+        tear_down(&f);
+    }
+    ck_assert_uint_gt(pauses, 1500);
 }
 END_TEST
 
@@ -266,6 +304,7 @@ START_TEST(written_to_meanwhile)
         f.sequence = 200; /* all of them, and none of the later ones */
         f.unsteady = true;
         f.pool = pool;
+        f.hidden_max = seed % 3;
         make_iterator(&f, false);
         move_randomly(&f, 60);
         tear_down(&f);
@@ -406,18 +445,60 @@ START_TEST(hidden_keys_are_passed_once)
 }
 END_TEST
 
+/* Deleted keys, then keys newer than the view, between two that are shown: no move between two
+ * pauses takes more than its share, in either direction, and a seek gives a paused move up. */
+START_TEST(hidden_keys_are_passed_in_steps)
+{
+    enum { KEYS = 2000, HIDDEN_MAX = 50, MOVES_MAX = 4 * HIDDEN_MAX };
+    struct fixture f;
+    set_up(&f, 9);
+    for (unsigned i = 0; i < KEYS; i++) {
+        char key[8];
+        snprintf(key, sizeof key, "k%05u", i);
+        add(&f, varve_slice(key, 6), i < KEYS / 2 ? 2 : 3, ENTRY_DELETE);
+    }
+    add(&f, varve_slice_str("a"), 1, ENTRY_PUT);
+    add(&f, varve_slice_str("z"), 1, ENTRY_PUT);
+    f.sequence = 2;
+    f.hidden_max = HIDDEN_MAX;
+    make_iterator(&f, false);
+    for (int forward = 0; forward < 2; forward++) {
+        unsigned pauses = 0;
+        assert_stands(&f,
+                      forward ? varve_iterator_seek_first(f.it) : varve_iterator_seek_last(f.it),
+                      forward ? 0 : 1, true);
+        f.moves = 0;
+        enum varve_status status = forward ? varve_iterator_next(f.it) : varve_iterator_prev(f.it);
+        for (; status == VARVE_BUSY; pauses++) {
+            ck_assert_uint_le(f.moves, MOVES_MAX);
+            f.moves = 0;
+            status = varve_iterator_resume(f.it);
+        }
+        assert_stands(&f, status, forward ? 1 : 0, true);
+        ck_assert_uint_ge(pauses, KEYS / HIDDEN_MAX - 1);
+        ck_assert_uint_le(pauses, KEYS / HIDDEN_MAX + 1);
+    }
+    ck_assert_int_eq(varve_iterator_seek(f.it, varve_slice_str("b")), VARVE_BUSY);
+    assert_stands(&f, varve_iterator_seek(f.it, varve_slice_str("a")), 0, true);
+    ck_assert_int_eq(varve_iterator_resume(f.it), VARVE_INVALID);
+    tear_down(&f);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("db_iterator");
     TCase *tests = tcase_create("db_iterator");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, random_moves);
+    tcase_add_test(tests, random_moves_with_pauses);
     tcase_add_test(tests, written_to_meanwhile);
     tcase_add_test(tests, failures_stay);
     tcase_add_test(tests, stands_on_no_key_at_first);
     tcase_add_test(tests, short_expiring_value);
     tcase_add_test(tests, many_versions_are_passed_by_seeks);
     tcase_add_test(tests, hidden_keys_are_passed_once);
+    tcase_add_test(tests, hidden_keys_are_passed_in_steps);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
