@@ -398,7 +398,7 @@ static enum exchange_step handle_batch(struct exchange *exchange)
     if (work == NULL)
         return exchange_fail(exchange, status_raise(VARVE_NO_MEMORY));
     work->expiry_base_s = service_expiry_base_s(exchange->loop->service);
-    work->on_worker = exchange->body.size > LIMIT_INLINE_BATCH_BYTES;
+    work->on_worker = exchange->body.size > LIMIT_INLINE_JSON_BYTES;
     return start(exchange);
 }
 

@@ -49,9 +49,9 @@ enum config_kind {
     X(COUNT, max_connections, max_connections, "4096", 1, CONFIG_CONNECTIONS_MAX, NULL,            \
       "open connections; further ones are answered 503")                                           \
     X(COUNT, max_streams, max_streams, "64", 1, 100000, NULL,                                      \
-      "scans of whole ranges at the same time; further ones are answered 503")                     \
+      "scans that take long at the same time; further ones are answered 503")                      \
     X(MILLISECONDS, stream_timeout_ms, stream_timeout_ms, "60m", 100, 604800000, NULL,             \
-      "a stream is cut off after this time")                                                       \
+      "a scan, or a stream from its first byte, is cut off after this time")                       \
     X(MILLISECONDS, stream_idle_ms, stream_idle_ms, "30s", 100, 86400000, NULL,                    \
       "a stream of which the client takes nothing for this time is cut off")                       \
     X(SIZE, max_body_bytes, max_body_bytes, "32MiB", CONFIG_KIB(1), CONFIG_GIB(1), NULL,           \

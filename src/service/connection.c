@@ -182,11 +182,11 @@ static bool peer_has_gone(const struct connection *connection)
 enum scan_cut connection_judge_scan(struct connection *connection,
                                     const struct service_config *config, uint64_t now_ms)
 {
-    if (connection->phase != CONNECTION_STREAM)
-        return peer_has_gone(connection) ? SCAN_CLIENT_GONE : SCAN_RUNS;
     uint64_t age_ms = now_ms > connection->since_ms ? now_ms - connection->since_ms : 0;
     if (age_ms > config->stream_timeout_ms)
         return SCAN_TIMED_OUT;
+    if (connection->phase != CONNECTION_STREAM)
+        return peer_has_gone(connection) ? SCAN_CLIENT_GONE : SCAN_RUNS;
     struct tcp_view view = look_at_tcp(connection, age_ms);
     return answer_idle_ms(connection, &view, now_ms) > config->stream_idle_ms ? SCAN_STUCK
                                                                               : SCAN_RUNS;

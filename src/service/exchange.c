@@ -87,9 +87,10 @@ static void end_scan(struct exchange *exchange)
 {
     if (exchange->scan == NULL)
         return;
+    if (exchange->scan->is_slotted)
+        service_end_scan(exchange->loop->service);
     scan_free(exchange->scan);
     exchange->scan = NULL;
-    service_end_scan(exchange->loop->service);
 }
 
 static void release_body(struct exchange *exchange)
@@ -229,7 +230,7 @@ static void record(struct exchange *exchange)
         .bytes_in = exchange->body_seen,
         .bytes_out = sends_body(exchange) ? exchange->peer->answer_bytes : 0,
         .duration_us = duration_us,
-        .is_scan = exchange->scan != NULL,
+        .is_scan = exchange->scan != NULL && exchange->range_form != RANGE_PAGE,
     };
     meter_record(&loop->meter, &event);
     if (!journal_wants(loop->service->journal, VARVE_LOG_DEBUG))

@@ -114,7 +114,7 @@ struct exchange {
     struct json_results results;
     struct batch_work *batch_work; /* owned; of a batch under way */
     enum range_form range_form;
-    struct scan *scan;                /* owned; of a whole range */
+    struct scan *scan;                /* owned; of a range */
     struct stream stream;             /* of the scan, if it is one */
     struct varve_write_request write; /* delivered: the wait is over */
     struct thread_job job;

@@ -30,7 +30,11 @@ static void run_fill(struct thread_job *job)
 {
     struct exchange *exchange = exchange_of_job(job);
     struct stream *stream = &exchange->stream;
-    exchange_job_done(exchange, scan_fill(exchange->scan, &stream->chunks[!stream->sending]));
+    enum varve_status status = scan_fill(exchange->scan, &stream->chunks[!stream->sending]);
+    if (status == VARVE_BUSY)
+        thread_pool_submit(exchange->loop->service->scanners, job);
+    else
+        exchange_job_done(exchange, status);
 }
 
 static void run_close(struct thread_job *job)
@@ -88,8 +92,10 @@ enum exchange_step stream_finish(struct exchange *exchange)
     take_chunk(exchange, status);
     if (scan_cut_reason(exchange->scan) == SCAN_CLIENT_GONE)
         return EXCHANGE_DROPS;
-    if (status_failed(status))
-        return exchange_fail(exchange, status);
+    if (status_failed(status)) {
+        (void)scan_explain(exchange->scan, status, &exchange->problem);
+        return exchange_refuse(exchange);
+    }
     turn(exchange);
     meter_add(&exchange->loop->meter.streams_started, 1);
     exchange->answer.streams = true;

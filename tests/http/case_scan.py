@@ -361,7 +361,7 @@ class StreamOfMany(Case):
         daemon.stop()
 
     def test_stream_that_takes_too_long(self):
-        daemon = self.begin("--stream-timeout-ms", "200")
+        daemon = self.begin("--stream-timeout-ms", "3000")
         conn = self.open_stream(daemon)
         wait_for(lambda: cut_off(daemon, "timeout") == 1)
         self.assert_cut_off(conn)

@@ -29,6 +29,7 @@
 #include "os/sync.h"
 #include "run_suite.h"
 #include "service/event_loop.h"
+#include "service/limits.h"
 #include "service/settings.h"
 #include "tmpdir.h"
 
@@ -144,6 +145,7 @@ static void service_start(void)
     must_ok(settings_load(&config, &settings, NULL));
     service_set_settings(&service, settings);
     must_ok(thread_pool_new(0, "work", &service.workers));
+    must_ok(thread_pool_new(0, "scan", &service.scanners));
     must_ok(event_loop_new(&service, 0, listen_anywhere(loop_address), &loop));
     store_open();
     must_ok(event_loop_start(loop));
@@ -171,11 +173,12 @@ static void service_stop(void)
     atomic_store(&disk_is_stuck, false);
     http_client_close(&asker);
     http_client_close(&other);
-    while (thread_pool_step(service.workers)) {
+    while (thread_pool_step(service.workers) || thread_pool_step(service.scanners)) {
     }
     if (loop_runs)
         loop_stop();
     thread_pool_free(service.workers);
+    thread_pool_free(service.scanners);
     ck_assert_int_eq(varve_close(service_db(&service)), VARVE_OK);
     event_loop_free(loop);
     settings_unref(service.mu.settings);
@@ -220,13 +223,18 @@ static void send_request(const char *method, const char *target, const char *fie
 }
 
 /* Runs the job that the request has led to, or will. */
-static void run_job(void)
+static void run_job_of(struct thread_pool *pool)
 {
     uint64_t until_ms = event_loop_clock_ms() + DEADLINE_S * 1000;
-    while (!thread_pool_step(service.workers)) {
+    while (!thread_pool_step(pool)) {
         ck_assert_msg(event_loop_clock_ms() < until_ms, "nothing was left to a worker");
         sleep_us(500);
     }
+}
+
+static void run_job(void)
+{
+    run_job_of(service.workers);
 }
 
 /* `part` is to be found in the body. */
@@ -324,9 +332,85 @@ START_TEST(a_scan_holds_nobody_up)
 {
     disk_is_slow();
     send_request("GET", "/kv/range", "", NULL);
-    run_job();
+    run_job_of(service.scanners);
     expect_answer(200, "\"count\":3");
     ck_assert_uint_eq(others_answered, 1);
+}
+END_TEST
+
+#define HIDDEN_STEPS 3u
+
+/* So many that it takes some steps to pass them. */
+static void delete_many(void)
+{
+    struct varve_batch *batch = NULL;
+    must_ok(varve_batch_new(&batch));
+    for (unsigned i = 0; i < HIDDEN_STEPS * LIMIT_SCAN_STEP_HIDDEN; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "d%06u", i);
+        must_ok(varve_batch_delete(batch, varve_slice_str(key)));
+    }
+    must_ok(varve_write(service_db(&service), batch, VARVE_SYNC_OFF, NULL));
+    varve_batch_free(batch);
+}
+
+/* It goes in steps, behind which others have their turn, and leaves the workers to cold reads. */
+START_TEST(a_page_over_deleted_keys_holds_nobody_up)
+{
+    delete_many();
+    send_request("GET", "/kv/range?start=d", "", NULL);
+    run_job_of(service.scanners);
+    for (unsigned i = 0; i < HIDDEN_STEPS; i++) {
+        ask_for_other(NULL);
+        ck_assert_uint_eq(atomic_load(&service.scans), 1);
+        ck_assert(thread_pool_step(service.scanners));
+    }
+    ck_assert_uint_eq(others_answered, HIDDEN_STEPS);
+    ck_assert(!thread_pool_step(service.scanners));
+    ck_assert(!thread_pool_step(service.workers));
+    expect_answer(200, "\"items\":[{\"key\":\"hot\"");
+}
+END_TEST
+
+/* What it has is charged, and where there is no room for that it is refused. */
+START_TEST(a_page_that_takes_long_needs_room)
+{
+    char *value = calloc(1, LIMIT_FREE_ANSWER_BYTES + 1);
+    must(value != NULL);
+    memset(value, 'x', LIMIT_FREE_ANSWER_BYTES);
+    put("d", value);
+    free(value);
+    delete_many();
+    atomic_store(&service.answer_bytes_max, 1);
+    atomic_store(&service.answer_bytes, 1); /* of somebody else */
+    send_request("GET", "/kv/range?start=d", "", NULL);
+    run_job_of(service.scanners);
+    ck_assert(!thread_pool_step(service.scanners));
+    expect_answer(503, "busy");
+    atomic_store(&service.answer_bytes, 0);
+    atomic_store(&service.scans, 64); /* the same */
+    send_request("GET", "/kv/range?start=d", "", NULL);
+    run_job_of(service.scanners);
+    ck_assert(!thread_pool_step(service.scanners));
+    expect_answer(503, "busy");
+    atomic_store(&service.scans, 0);
+}
+END_TEST
+
+START_TEST(a_shutdown_does_not_wait_for_deleted_keys)
+{
+    char rest[16];
+    delete_many();
+    send_request("GET", "/kv/range?start=d", "", NULL);
+    run_job_of(service.scanners);
+    uint64_t now_ms = event_loop_clock_ms();
+    event_loop_drain(loop, now_ms, now_ms);
+    ck_assert_int_eq(recv(asker.fd, rest, sizeof rest, 0), 0);
+    ck_assert(thread_pool_step(service.scanners));
+    ck_assert(!thread_pool_step(service.scanners));
+    event_loop_join(loop);
+    loop_runs = false;
+    ck_assert_uint_eq(atomic_load(&loop->meter.scans_cut[SCAN_DRAINED]), 1);
 }
 END_TEST
 
@@ -477,6 +561,9 @@ int main(void)
     tcase_add_test(held_up, a_cold_head_holds_nobody_up);
     tcase_add_test(held_up, a_read_of_memory_is_answered_at_once);
     tcase_add_test(held_up, a_scan_holds_nobody_up);
+    tcase_add_test(held_up, a_page_over_deleted_keys_holds_nobody_up);
+    tcase_add_test(held_up, a_page_that_takes_long_needs_room);
+    tcase_add_test(held_up, a_shutdown_does_not_wait_for_deleted_keys);
     tcase_add_test(held_up, a_large_batch_holds_nobody_up);
     tcase_add_test(held_up, a_time_to_live_counts_from_store_time);
     tcase_add_test(held_up, a_shutdown_does_not_wait_for_a_merge);

@@ -305,6 +305,145 @@ START_TEST(cut_stream)
 }
 END_TEST
 
+#define HIDDEN_STEPS 3u
+#define HIDDEN (HIDDEN_STEPS * LIMIT_SCAN_STEP_HIDDEN)
+
+/* 000000, then deleted ones, then the last one. */
+static void put_around_deleted(struct fixture *f)
+{
+    struct varve_batch *batch = NULL;
+    ck_ok(varve_batch_new(&batch));
+    for (unsigned i = 0; i < HIDDEN + 2; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "%06u", i);
+        if (i == 0 || i == HIDDEN + 1)
+            ck_ok(varve_batch_put(batch, varve_slice_str(key), L("value")));
+        else
+            ck_ok(varve_batch_delete(batch, varve_slice_str(key)));
+    }
+    ck_ok(varve_write(f->db, batch, VARVE_SYNC_DEFAULT, NULL));
+    varve_batch_free(batch);
+}
+
+/* Caller frees with buf_deinit. */
+static struct buf page_all(struct fixture *f, const char *query, size_t *ret_steps)
+{
+    struct buf page = {0};
+    enum varve_status status = VARVE_OK;
+    begin_scan(f, query, RANGE_PAGE);
+    for (*ret_steps = 0; status == VARVE_OK; ++*ret_steps)
+        status = scan_page(f->scan, &page);
+    ck_status(status, VARVE_END);
+    ck_assert(f->scan->iterator == NULL);
+    return page;
+}
+
+static void check_page(struct fixture *f, const char *query, size_t expected_steps,
+                       const char *text)
+{
+    size_t steps = 0;
+    struct buf page = page_all(f, query, &steps);
+    ck_text(buf_slice(&page), text);
+    ck_assert_uint_eq(steps, expected_steps);
+    buf_deinit(&page);
+}
+
+START_TEST(pages_over_deleted_keys)
+{
+    static const char *const truncated[] = {"keys_only=true&limit=1",
+                                            "keys_only=true&limit=1&reverse=true"};
+    struct fixture f;
+    size_t steps = 0;
+    fixture_init(&f);
+    put_around_deleted(&f);
+    check_page(&f, "keys_only=true", HIDDEN_STEPS + 1,
+               "{\"items\":[{\"key\":\"000000\",\"revision\":1},{\"key\":\"012289\","
+               "\"revision\":1}],\"count\":2,\"truncated\":false,\"revision\":1}");
+    check_page(&f, "keys_only=true&reverse=true", HIDDEN_STEPS + 1,
+               "{\"items\":[{\"key\":\"012289\",\"revision\":1},{\"key\":\"000000\","
+               "\"revision\":1}],\"count\":2,\"truncated\":false,\"revision\":1}");
+    check_page(&f, "keys_only=true&start=000001&end=012289", HIDDEN_STEPS,
+               "{\"items\":[],\"count\":0,\"truncated\":false,\"revision\":1}");
+    check_page(&f, "start=5&end=5", 1,
+               "{\"items\":[],\"count\":0,\"truncated\":false,\"revision\":1}");
+    for (size_t i = 0; i < COUNT(truncated); i++) {
+        struct buf page = page_all(&f, truncated[i], &steps);
+        ck_assert_uint_eq(steps, HIDDEN_STEPS + 1);
+        ck_assert_ptr_nonnull(memmem(page.data, page.size, "\"count\":1,\"truncated\":true", 26));
+        buf_deinit(&page);
+    }
+    fixture_deinit(&f);
+}
+END_TEST
+
+START_TEST(counts_over_deleted_keys)
+{
+    struct fixture f;
+    size_t steps = 0;
+    fixture_init(&f);
+    put_around_deleted(&f);
+    ck_assert_uint_eq(count_all(&f, "", &steps), 2);
+    ck_assert_uint_eq(steps, HIDDEN_STEPS + 1);
+    ck_assert_uint_eq(count_all(&f, "reverse=true", &steps), 2);
+    ck_assert_uint_eq(steps, HIDDEN_STEPS + 1);
+    fixture_deinit(&f);
+}
+END_TEST
+
+/* One chunk, filled in many steps. */
+START_TEST(streams_over_deleted_keys)
+{
+    static const struct {
+        const char *query, *end;
+    } cases[] = {
+        {"keys_only=true", "{\"key\":\"012289\",\"revision\":1}\n"
+                           "{\"count\":2,\"revision\":1,\"truncated\":false}\n"},
+        {"keys_only=true&limit=1", "{\"count\":1,\"revision\":1,\"truncated\":true,"},
+    };
+    struct fixture f;
+    fixture_init(&f);
+    put_around_deleted(&f);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct buf chunk = {0};
+        static const char first[] = "{\"key\":\"000000\",\"revision\":1}\n";
+        size_t pauses = 0;
+        begin_scan(&f, cases[i].query, RANGE_STREAM);
+        enum varve_status status = scan_fill(f.scan, &chunk);
+        for (; status == VARVE_BUSY; pauses++)
+            status = scan_fill(f.scan, &chunk);
+        ck_status(status, VARVE_END);
+        ck_assert_uint_eq(pauses, HIDDEN_STEPS);
+        ck_assert(memcmp(chunk.data, first, sizeof first - 1) == 0);
+        ck_assert(memcmp(chunk.data + sizeof first - 1, cases[i].end, strlen(cases[i].end)) == 0);
+        buf_deinit(&chunk);
+    }
+    fixture_deinit(&f);
+}
+END_TEST
+
+/* Nothing is shown where it is cut. */
+START_TEST(cut_among_deleted_keys)
+{
+    struct fixture f;
+    struct buf page = {0};
+    fixture_init(&f);
+    put_around_deleted(&f);
+    begin_scan(&f, "start=000001", RANGE_PAGE);
+    ck_ok(scan_page(f.scan, &page));
+    scan_cut(f.scan, SCAN_DRAINED);
+    ck_status(scan_page(f.scan, &page), VARVE_CLOSED);
+    ck_assert(f.scan->iterator == NULL);
+    begin_scan(&f, "start=000001", RANGE_STREAM);
+    buf_clear(&page);
+    ck_status(scan_fill(f.scan, &page), VARVE_BUSY);
+    scan_cut(f.scan, SCAN_TIMED_OUT);
+    ck_status(scan_fill(f.scan, &page), VARVE_CLOSED);
+    ck_assert(f.scan->iterator == NULL);
+    buf_deinit(&page);
+    fixture_deinit(&f);
+}
+END_TEST
+
 int main(void)
 {
     const struct test_entry tests[] = {
@@ -316,6 +455,10 @@ int main(void)
         {"empty_stream", empty_stream},
         {"limited_stream", limited_stream},
         {"cut_stream", cut_stream},
+        {"pages_over_deleted_keys", pages_over_deleted_keys},
+        {"counts_over_deleted_keys", counts_over_deleted_keys},
+        {"streams_over_deleted_keys", streams_over_deleted_keys},
+        {"cut_among_deleted_keys", cut_among_deleted_keys},
     };
     return SUPPORT_RUN("scan", tests);
 }
