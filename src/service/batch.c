@@ -9,7 +9,7 @@
  * the batch is prepared anew. A batch that writes nothing is judged on the snapshot alone.
  *
  * A worker prepares large batches, for the loop has others to serve meanwhile, and those that read
- * what is not in memory: the loop finds that out and leaves all of the preparing to it.
+ * what is not in memory or much: the loop finds that out and leaves all of the preparing to it.
  */
 #include "service/batch.h"
 
@@ -34,7 +34,8 @@ struct write_index {
 struct batch_work {
     struct batch_ops ops; /* kept as long as they may be needed again */
     bool on_worker;
-    bool prepares; /* a worker does, just now */
+    bool prepares;     /* a worker does, just now */
+    bool long_to_make; /* its answer is: seen on the loop */
     bool writes, reads, checks;
     uint64_t expiry_base_s; /* when it was accepted */
     unsigned conflicts;     /* of what was read with the commit */
@@ -98,20 +99,34 @@ static enum varve_status read_store(struct exchange *exchange, struct varve_slic
     return status == VARVE_NOT_FOUND ? VARVE_OK : status;
 }
 
-static enum varve_status get_stored(struct exchange *exchange, const struct batch_op *op)
+/* On the loop VARVE_WOULD_BLOCK where the results may become large. */
+static enum varve_status add_get(struct exchange *exchange, const struct batch_op *op,
+                                 struct varve_slice value, struct json_stamp stamp)
 {
     struct batch_work *work = exchange->batch_work;
     struct json_results *results = &exchange->results;
+    enum value_encoding encoding = op->utf8 ? VALUE_UTF8 : VALUE_BASE64;
+    if (!work->prepares &&
+        json_results_bytes_max(results) + json_answer_item_bytes_max(op->key, value, encoding) >
+            LIMIT_INLINE_JSON_BYTES) {
+        work->long_to_make = true;
+        return VARVE_WOULD_BLOCK;
+    }
+    return json_results_add_get(results, value, encoding, stamp);
+}
+
+static enum varve_status get_stored(struct exchange *exchange, const struct batch_op *op)
+{
+    struct batch_work *work = exchange->batch_work;
     struct varve_value value = {0};
     enum varve_status status = read_store(exchange, op->key, &value);
     struct json_stamp stamp = {.revision = value.revision, .expires_at = value.expires_at};
     if (status == VARVE_OK && work->writes)
         status = add_check(exchange->batch, op->key, value.revision);
     if (status == VARVE_OK && value.revision == 0)
-        status = json_results_add_missing(results);
+        status = json_results_add_missing(&exchange->results);
     else if (status == VARVE_OK)
-        status =
-            json_results_add_get(results, value.data, op->utf8 ? VALUE_UTF8 : VALUE_BASE64, stamp);
+        status = add_get(exchange, op, value.data, stamp);
     varve_value_release(&value);
     return status;
 }
@@ -119,15 +134,14 @@ static enum varve_status get_stored(struct exchange *exchange, const struct batc
 static enum varve_status get(struct exchange *exchange, const struct batch_op *op)
 {
     struct batch_work *work = exchange->batch_work;
-    struct json_results *results = &exchange->results;
     uint32_t earlier = *write_index_find(&work->index, &work->ops, op->key);
     if (earlier == 0)
         return get_stored(exchange, op);
     const struct batch_op *write = &work->ops.ops[earlier - 1];
     if (write->kind == BATCH_DELETE)
-        return json_results_add_missing(results);
+        return json_results_add_missing(&exchange->results);
     struct json_stamp stamp = {JSON_REVISION_OF_BATCH, expiry_of(work, write)};
-    return json_results_add_get(results, write->value, op->utf8 ? VALUE_UTF8 : VALUE_BASE64, stamp);
+    return add_get(exchange, op, write->value, stamp);
 }
 
 static enum varve_status put(struct exchange *exchange, const struct batch_op *op)
@@ -350,7 +364,8 @@ static enum exchange_step start(struct exchange *exchange)
             return go_on(exchange, status);
         problem_deinit(&exchange->problem);
         work->on_worker = work->prepares = true;
-        return exchange_defer(exchange, run_prepare);
+        if (!work->long_to_make) /* it is the disk */
+            return exchange_defer(exchange, run_prepare);
     }
     work->prepares = true;
     return exchange_work(exchange, THREAD_JOB_URGENT, run_prepare);

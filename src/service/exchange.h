@@ -109,6 +109,7 @@ struct exchange {
     enum value_encoding encoding;
     enum varve_sync sync;
     uint64_t ttl_s; /* 0: none */
+    bool prepares;  /* a worker does, before the commit */
     struct buf value;
     struct varve_batch *batch; /* kept for the next exchange */
     struct json_results results;

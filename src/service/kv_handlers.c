@@ -1,6 +1,7 @@
 /*
- * A read is answered on the spot, unless it would have to wait for the disk: then a worker makes
- * the answer, for the loop has others to serve meanwhile. The store lends the value: one that is
+ * A read is answered on the spot, unless it would have to wait for the disk or its JSON may be
+ * large: then a worker makes the answer, for the loop has others to serve meanwhile. Large JSON of
+ * a write is read by a worker too. The store lends the value: one that is
  * small, or holds up much more than itself, is copied into the answer, for a slow client takes long
  * to fetch it; a large raw one of a block is sent from where it lies. A write waits for its commit
  * group.
@@ -177,12 +178,23 @@ static void run_get(struct thread_job *job)
     exchange_job_done(exchange, VARVE_OK);
 }
 
+static bool is_long_to_make(const struct exchange *exchange, struct varve_slice value)
+{
+    return exchange->representation == REPRESENTATION_JSON &&
+           json_answer_item_bytes_max(exchange->target.key, value, exchange->encoding) >
+               LIMIT_INLINE_JSON_BYTES;
+}
+
 static enum exchange_step handle_get(struct exchange *exchange)
 {
     struct varve_value value = {0};
     enum varve_status status = varve_get_cached(exchange->db, exchange->target.key, NULL, &value);
     if (status == VARVE_WOULD_BLOCK)
         return exchange_defer(exchange, run_get);
+    if (status == VARVE_OK && is_long_to_make(exchange, value.data)) {
+        varve_value_release(&value); /* found again more quickly than made */
+        return exchange_work(exchange, THREAD_JOB_URGENT, run_get);
+    }
     return answer_get(exchange, status, &value);
 }
 
@@ -293,24 +305,51 @@ static enum varve_status add_put(struct exchange *exchange, struct varve_slice v
                                         exchange->ttl_s);
 }
 
-static enum exchange_step handle_put(struct exchange *exchange)
+/* Fills the exchange's batch. On failure the problem is set. */
+static enum varve_status make_put(struct exchange *exchange)
 {
     struct varve_slice value = buf_slice(&exchange->body);
+    enum varve_status status = VARVE_OK;
     if (exchange->representation == REPRESENTATION_JSON) {
         size_t bytes_max = exchange->loop->service->config->engine.value_bytes_max;
-        if (json_body_parse_put(value, bytes_max, &exchange->value, &exchange->ttl_s,
-                                &exchange->problem) != VARVE_OK)
-            return exchange_refuse(exchange);
+        status = json_body_parse_put(value, bytes_max, &exchange->value, &exchange->ttl_s,
+                                     &exchange->problem);
+        if (status != VARVE_OK)
+            return status;
         value = buf_slice(&exchange->value);
     }
-    enum varve_status status = exchange_begin_batch(exchange);
+    status = exchange_begin_batch(exchange);
     if (status == VARVE_OK)
         status = add_put(exchange, value);
-    return status == VARVE_OK ? commit_if(exchange) : exchange_fail(exchange, status);
+    return status == VARVE_OK ? VARVE_OK : problem_set_status(&exchange->problem, status);
+}
+
+static enum exchange_step commit_put(struct exchange *exchange, enum varve_status made)
+{
+    return made == VARVE_OK ? commit_if(exchange) : exchange_refuse(exchange);
+}
+
+static void run_make_put(struct thread_job *job)
+{
+    struct exchange *exchange = exchange_of_job(job);
+    exchange_job_done(exchange, make_put(exchange));
+}
+
+static enum exchange_step handle_put(struct exchange *exchange)
+{
+    exchange->prepares = exchange->representation == REPRESENTATION_JSON &&
+                         exchange->body.size > LIMIT_INLINE_JSON_BYTES;
+    if (exchange->prepares)
+        return exchange_work(exchange, THREAD_JOB_URGENT, run_make_put);
+    return commit_put(exchange, make_put(exchange));
 }
 
 static enum exchange_step finish_put(struct exchange *exchange)
 {
+    if (exchange->prepares) {
+        exchange->prepares = false;
+        return commit_put(exchange, exchange->write.status);
+    }
     if (exchange->write.status != VARVE_OK)
         return fail_write(exchange);
     struct answer *answer = &exchange->answer;

@@ -247,6 +247,14 @@ static void expect_answer(int status, const char *part)
                   "%s is not in %.*s", part, (int)answer.body_bytes, answer.body);
 }
 
+static void put_long(const char *key, size_t bytes)
+{
+    struct text value = {0};
+    text_format(&value, "%0*u%c", (int)bytes, 0, '\0');
+    put(key, value.data);
+    text_deinit(&value);
+}
+
 static uint64_t deferred(enum meter_op op)
 {
     return atomic_load(&loop->meter.deferred[op]);
@@ -375,25 +383,15 @@ END_TEST
 /* What it has is charged, and where there is no room for that it is refused. */
 START_TEST(a_page_that_takes_long_needs_room)
 {
-    char *value = calloc(1, LIMIT_FREE_ANSWER_BYTES + 1);
-    must(value != NULL);
-    memset(value, 'x', LIMIT_FREE_ANSWER_BYTES);
-    put("d", value);
-    free(value);
+    put_long("d", LIMIT_FREE_ANSWER_BYTES);
     delete_many();
     atomic_store(&service.answer_bytes_max, 1);
-    atomic_store(&service.answer_bytes, 1); /* of somebody else */
+    atomic_store(_i == 0 ? &service.answer_bytes : &service.scans, 64); /* of others */
     send_request("GET", "/kv/range?start=d", "", NULL);
     run_job_of(service.scanners);
     ck_assert(!thread_pool_step(service.scanners));
     expect_answer(503, "busy");
-    atomic_store(&service.answer_bytes, 0);
-    atomic_store(&service.scans, 64); /* the same */
-    send_request("GET", "/kv/range?start=d", "", NULL);
-    run_job_of(service.scanners);
-    ck_assert(!thread_pool_step(service.scanners));
-    expect_answer(503, "busy");
-    atomic_store(&service.scans, 0);
+    atomic_store(_i == 0 ? &service.answer_bytes : &service.scans, 0);
 }
 END_TEST
 
@@ -490,6 +488,80 @@ START_TEST(a_refusal_for_want_of_memory_is_true)
 }
 END_TEST
 
+static void expect_work(int status, const char *part)
+{
+    ask_for_other(NULL);
+    ck_assert_uint_eq(others_answered, 1);
+    run_job();
+    expect_answer(status, part);
+    ck_assert(!thread_pool_step(service.workers));
+    ck_assert_uint_eq(deferred(METER_OP_GET) + deferred(METER_OP_PUT) + deferred(METER_OP_BATCH),
+                      0);
+}
+
+static void send_put(size_t bytes, const char *end, const char *fields)
+{
+    struct text body = {0};
+    text_format(&body, "{\"value\":\"%0*u%s\",\"encoding\":\"utf8\"}%c", (int)bytes, 0, end, '\0');
+    send_request("PUT", "/kv/large", fields, body.data);
+    text_deinit(&body);
+}
+
+static const struct large_put {
+    const char *fields, *end;
+    int status;
+    const char *part;
+} large_puts[] = {
+    {JSON_FIELD "If-None-Match: *\r\n", "", 200, "\"revision\":4"},
+    {JSON_FIELD "If-Match: \"9\"\r\n", "", 412, "precondition_failed"},
+    {JSON_FIELD, "\\x", 400, "invalid_json"},
+};
+
+START_TEST(a_large_put_holds_nobody_up)
+{
+    send_put(LIMIT_INLINE_JSON_BYTES, large_puts[_i].end, large_puts[_i].fields);
+    expect_work(large_puts[_i].status, large_puts[_i].part);
+}
+END_TEST
+
+static const struct large_get {
+    const char *method, *target, *body;
+    size_t bytes; /* of the value */
+    const char *part;
+} large_gets[] = {
+    {"GET", "/kv/large", NULL, LIMIT_INLINE_JSON_BYTES / 4 * 3, "MDAw"},
+    {"GET", "/kv/large?encoding=utf8", NULL, LIMIT_INLINE_JSON_BYTES, "0000"},
+    {"GET", "/kv/large?encoding=utf8", NULL, LIMIT_INLINE_JSON_BYTES / 6, "0000"},
+    {"POST", "/kv/batch", "{\"ops\":[{\"op\":\"get\",\"key\":\"large\"}]}",
+     LIMIT_INLINE_JSON_BYTES / 4 * 3, "MDAw"},
+    {"POST", "/kv/batch",
+     "{\"ops\":[{\"op\":\"get\",\"key\":\"large\"},{\"op\":\"put\",\"key\":\"n\",\"value\":\"\"},"
+     "{\"op\":\"get\",\"key\":\"large\"}]}",
+     LIMIT_INLINE_JSON_BYTES / 8 * 3, "\"revision\":5"},
+};
+
+START_TEST(a_large_answer_holds_nobody_up)
+{
+    const struct large_get *request = &large_gets[_i];
+    put_long("large", request->bytes);
+    send_request(request->method, request->target, request->body != NULL ? JSON_FIELD : "",
+                 request->body);
+    expect_work(200, request->part);
+}
+END_TEST
+
+START_TEST(small_json_is_answered_at_once)
+{
+    send_put(LIMIT_INLINE_JSON_BYTES / 8, "", JSON_FIELD);
+    expect_answer(200, "\"revision\":4");
+    send_request("GET", "/kv/large", "", NULL);
+    expect_answer(200, "MDAw");
+    send_request("POST", "/kv/batch", JSON_FIELD, "{\"ops\":[{\"op\":\"get\",\"key\":\"large\"}]}");
+    expect_answer(200, "MDAw");
+    ck_assert(!thread_pool_step(service.workers));
+}
+END_TEST
+
 /* One that waits for what takes long, on a thread of its own; the merge is held up by the disk. */
 
 static void wait_for_disk(void *context)
@@ -562,10 +634,15 @@ int main(void)
     tcase_add_test(held_up, a_read_of_memory_is_answered_at_once);
     tcase_add_test(held_up, a_scan_holds_nobody_up);
     tcase_add_test(held_up, a_page_over_deleted_keys_holds_nobody_up);
-    tcase_add_test(held_up, a_page_that_takes_long_needs_room);
+    tcase_add_loop_test(held_up, a_page_that_takes_long_needs_room, 0, 2);
     tcase_add_test(held_up, a_shutdown_does_not_wait_for_deleted_keys);
     tcase_add_test(held_up, a_large_batch_holds_nobody_up);
     tcase_add_test(held_up, a_time_to_live_counts_from_store_time);
+    tcase_add_loop_test(held_up, a_large_put_holds_nobody_up, 0,
+                        sizeof large_puts / sizeof large_puts[0]);
+    tcase_add_loop_test(held_up, a_large_answer_holds_nobody_up, 0,
+                        sizeof large_gets / sizeof large_gets[0]);
+    tcase_add_test(held_up, small_json_is_answered_at_once);
     tcase_add_test(held_up, a_shutdown_does_not_wait_for_a_merge);
     tcase_add_test(held_up, a_refusal_for_want_of_memory_is_true);
     suite_add_tcase(suite, held_up);
