@@ -9,6 +9,7 @@
 #include "os/sync.h"
 #include "os/thread_pool.h"
 #include "programs/bench/process.h"
+#include "programs/bench/ycsb.h"
 
 #define POOL_THREADS_MIN 2
 
@@ -25,6 +26,7 @@ struct crew {
     atomic_uint_fast64_t running; /* of those that are measured */
     atomic_bool done;
     uint64_t begin_ns, end_ns;
+    struct zipfian zipfian; /* only for a mix */
     size_t count;
     struct member *members;
 };
@@ -95,6 +97,9 @@ static enum varve_status member_init(struct member *member, struct crew *crew,
     task->keys = orders->keys;
     task->sums = orders->sums;
     task->order = orders->order;
+    task->zipfian = &crew->zipfian;
+    task->index = index;
+    task->threads = threads;
     task->path = orders->path;
     task->sync = options->sync || orders->workload->sync;
     if (member->measured) {
@@ -117,6 +122,26 @@ static void keys_note(const struct crew_orders *orders, struct task *task, size_
     task->numbers = numbers_of(orders, index);
     for (uint64_t i = 0; i < task->ops && orders->keys->count < orders->keys->num; i++)
         key_set_add(orders->keys, orders->workload->choose(task, i));
+}
+
+/* Which keys a mix has inserted. */
+static enum varve_status keys_insert(const struct crew_orders *orders, const struct crew *crew)
+{
+    uint64_t first = orders->keys->num, num = first;
+    for (size_t i = 0; i < crew->count; i++) {
+        const struct task *task = &crew->members[i].task;
+        if (task->inserted != 0 && ycsb_inserted_number(task, first, task->inserted - 1) >= num)
+            num = ycsb_inserted_number(task, first, task->inserted - 1) + 1;
+    }
+    if (num == first)
+        return VARVE_OK;
+    enum varve_status status = key_set_grow(orders->keys, num);
+    for (size_t i = 0; status == VARVE_OK && i < crew->count; i++) {
+        const struct task *task = &crew->members[i].task;
+        for (uint64_t k = 0; k < task->inserted; k++)
+            key_set_add(orders->keys, ycsb_inserted_number(task, first, k));
+    }
+    return status;
 }
 
 /* Which keys a removing run has removed: likewise, all of them drawn before the first goes. */
@@ -156,7 +181,8 @@ static enum varve_status crew_finish(struct crew *crew, const struct crew_orders
         keys_note(orders, task, i);
     }
     ret_result->seconds = (double)(crew->end_ns - crew->begin_ns) / 1e9;
-    if (orders->workload->removes && keys_forget(orders, crew) != VARVE_OK)
+    if ((orders->workload->mix != NULL && keys_insert(orders, crew) != VARVE_OK) ||
+        (orders->workload->removes && keys_forget(orders, crew) != VARVE_OK))
         return error_set(ret_error, VARVE_NO_MEMORY, NULL, STATUS_NO_OFFSET, "out of memory");
     return VARVE_OK;
 }
@@ -175,6 +201,8 @@ enum varve_status crew_run(const struct crew_orders *orders, struct crew_result 
                 orders->workload->extent == WORKLOAD_ONE ? 1 : orders->options->threads);
     crew.count = crew.running + (orders->workload->run_beside != NULL);
     crew.members = calloc(crew.count, sizeof *crew.members);
+    if (orders->workload->mix != NULL)
+        crew.zipfian = zipfian_make(orders->keys->num);
     enum varve_status status = crew.members != NULL ? VARVE_OK : status_raise(VARVE_NO_MEMORY);
     for (size_t i = 0; status == VARVE_OK && i < crew.count; i++)
         status = member_init(&crew.members[i], &crew, orders, i);

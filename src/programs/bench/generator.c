@@ -52,7 +52,7 @@ enum varve_status key_set_init(struct key_set *set, uint64_t num)
     uint64_t *words = calloc(word_count(num), sizeof *words);
     if (words == NULL)
         return status_raise(VARVE_NO_MEMORY);
-    *set = (struct key_set){.words = words, .num = num};
+    *set = (struct key_set){.words = words, .num = num, .num_at_first = num};
     return VARVE_OK;
 }
 
@@ -66,6 +66,19 @@ void key_set_clear(struct key_set *set)
 {
     memset(set->words, 0, word_count(set->num) * sizeof *set->words);
     set->count = 0;
+    set->num = set->num_at_first;
+}
+
+enum varve_status key_set_grow(struct key_set *set, uint64_t num)
+{
+    size_t before = word_count(set->num), after = word_count(num);
+    uint64_t *words = realloc(set->words, after * sizeof *words);
+    if (words == NULL)
+        return status_raise(VARVE_NO_MEMORY);
+    memset(words + before, 0, (after - before) * sizeof *words);
+    set->words = words;
+    set->num = num;
+    return VARVE_OK;
 }
 
 void key_set_add(struct key_set *set, uint64_t number)

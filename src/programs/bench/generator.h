@@ -21,6 +21,9 @@
 /* Room for the byte that makes a key a missing one. */
 #define GENERATOR_KEY_BYTES_MAX (VARVE_KEY_BYTES_MAX - 1)
 
+/* What a generator can be asked for: all numbers below have at most 18 digits. */
+#define GENERATOR_NUM_MAX 1000000000000000000u
+
 /* Pseudo-random numbers, the same on every machine. Not thread safe. */
 struct random {
     uint64_t state;
@@ -57,11 +60,16 @@ uint64_t permutation_at(const struct permutation *permutation, uint64_t place);
 struct key_set {
     uint64_t *words;
     uint64_t num, count;
+    uint64_t num_at_first; /* before it grew */
 };
 /* An empty one. Caller frees with key_set_deinit. VARVE_NO_MEMORY. */
 MUST_CHECK enum varve_status key_set_init(struct key_set *set, uint64_t num);
 void key_set_deinit(struct key_set *set); /* takes a zeroed one */
+/* As it was made. */
 void key_set_clear(struct key_set *set);
+/* Makes it one of `num` numbers, none of the new ones a member. VARVE_NO_MEMORY: it is as it was.
+ */
+MUST_CHECK enum varve_status key_set_grow(struct key_set *set, uint64_t num);
 void key_set_add(struct key_set *set, uint64_t number);
 void key_set_add_all(struct key_set *set);
 /* Removes those that are members of `others`, a set of as many numbers. */

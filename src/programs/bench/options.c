@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "programs/bench/ycsb.h"
+
 #define NUM_MAX 10000000000u
 #define VALUE_BYTES_MAX ((uint64_t)16 << 20)
 #define CACHE_BYTES_MIN ((uint64_t)1 << 20)
@@ -12,6 +14,7 @@
 #define MEMTABLE_BYTES_MIN ((uint64_t)64 << 10)
 #define MEMTABLE_BYTES_MAX ((uint64_t)4 << 30)
 #define MEMORY_BUDGET_MIN ((uint64_t)4 << 20)
+#define INSERT_KEY_BYTES_MIN 16 /* so that no run comes to the last number */
 #define WORKLOADS_STANDARD                                                                         \
     "fillseq,fillrandom,filluniquerandom,overwrite,readrandom,readmissing,readseq,seekrandom,"     \
     "readwhilewriting,compact,readrandom,readseq,fillsync"
@@ -147,12 +150,13 @@ static enum varve_status set_workloads(struct bench_options *options, const stru
 
 static const struct option option_table[] = {
     {"engine", "NAME", "varve, leveldb or rocksdb; varve", set_engine},
-    {"benchmarks", "LIST", "workloads, with commas between them; all but stats", set_workloads},
+    {"benchmarks", "LIST", "workloads below, with commas between them; most of db_bench's",
+     set_workloads},
     {"num", "N", "keys, and operations of a workload; 1000000", set_number, FIELD(num), 1, NUM_MAX},
     {"writes", "N", "of fillrandom, overwrite and deleterandom; num", set_number, FIELD(writes), 1,
      NUM_MAX},
-    {"reads", "N", "of workloads that read or seek at random; num", set_number, FIELD(reads), 1,
-     NUM_MAX},
+    {"reads", "N", "of workloads that read or seek at random, and of YCSB's; num", set_number,
+     FIELD(reads), 1, NUM_MAX},
     {"threads", "N", "that share a workload's operations; 1", set_number, FIELD(threads), 1,
      OPTIONS_THREADS_MAX},
     {"key-bytes", "N", "size of a key; 16", set_number, FIELD(key_bytes), 1,
@@ -175,8 +179,7 @@ static const struct option option_table[] = {
     {"compaction", "POLICY", "leveled or tiered (RocksDB: universal); as the engine does by itself",
      set_compaction},
     {"compression", "KIND", "none, lz4 or zstd, of all levels; none", set_compression},
-    {"verify", NULL,
-     "hold what readseq and readreverse read against a model of all writes; one thread", set_flag,
+    {"verify", NULL, "hold whole passes against a model of all writes; one thread", set_flag,
      FIELD(verify)},
     {"watch", NULL, "tell the most bytes that the tables took up while a workload ran", set_flag,
      FIELD(watch)},
@@ -223,6 +226,11 @@ static enum varve_status check_order(const struct bench_options *options,
                              "%s needs keys: put a filling workload before it, or give --db and "
                              "--use-existing-db",
                              workload->name);
+        if (workload->mix != NULL && workload->mix->inserts != 0 &&
+            options->key_bytes < INSERT_KEY_BYTES_MIN)
+            return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                             "--key-bytes=%lu: %s inserts keys, whose numbers may have %d digits",
+                             options->key_bytes, workload->name, INSERT_KEY_BYTES_MIN);
         has_keys = has_keys || workload->choose != NULL;
     }
     return VARVE_OK;
@@ -299,10 +307,14 @@ static const char help_end[] =
     "blocks of 4 KiB, checksums verified, a log, 2 background threads.\n"
     "\n"
     "us/op is elapsed time over the operations of all threads; latencies are of single operations\n"
-    "(readseq, readreverse: of one in 17). A key that is missing, out of order or has another "
-    "key's value ends\n"
-    "the run. Write amplification is bytes written by flushes and merges per byte of keys and\n"
-    "values written in the workload; \"log\" adds the log, \"device\" is what the kernel counts.\n"
+    "(readseq, readreverse: of one in 17). A key that is missing, out of order or has another\n"
+    "key's value ends the run. Write amplification is bytes written by flushes and merges per "
+    "byte\n"
+    "of keys and values written in the workload; \"log\" adds the log, \"device\" is what the "
+    "kernel\n"
+    "counts.\n"
+    "YCSB's keys are drawn with a skew of 0.99 and lie scattered, but for D; its inserts add keys\n"
+    "behind the num first ones.\n"
     "What a store still merges after a workload counts in the next one; compact merges all and "
     "waits\n"
     "for it, waitforcompaction waits until nothing was written for 10 s.\n"

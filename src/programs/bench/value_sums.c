@@ -27,6 +27,19 @@ void value_sums_clear(struct value_sums *sums)
         memset(sums->sums, 0, sums->num * sizeof *sums->sums);
 }
 
+enum varve_status value_sums_reserve(struct value_sums *sums, uint64_t number)
+{
+    if (sums->sums == NULL || number < sums->num)
+        return VARVE_OK;
+    uint64_t num = number + 1 + number / 2;
+    uint64_t *array = realloc(sums->sums, num * sizeof *array);
+    if (array == NULL)
+        return status_raise(VARVE_NO_MEMORY);
+    memset(array + sums->num, 0, (num - sums->num) * sizeof *array);
+    *sums = (struct value_sums){.sums = array, .num = num};
+    return VARVE_OK;
+}
+
 /* Never 0, which stands for no value. */
 static uint64_t sum_of(struct varve_slice value)
 {

@@ -25,6 +25,8 @@ MUST_CHECK enum varve_status value_sums_init(struct value_sums *sums, uint64_t n
 void value_sums_deinit(struct value_sums *sums); /* takes a zeroed one */
 void value_sums_clear(struct value_sums *sums);
 
+/* Makes room for the sum of one more key, whatever its number. VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status value_sums_reserve(struct value_sums *sums, uint64_t number);
 void value_sums_note(struct value_sums *sums, uint64_t number, struct varve_slice value);
 /* The key was removed: it has no value any more. */
 void value_sums_forget(struct value_sums *sums, uint64_t number);

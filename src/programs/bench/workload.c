@@ -9,6 +9,8 @@
 #include <time.h>
 
 #include "programs/bench/process.h"
+#include "programs/bench/task.h"
+#include "programs/bench/ycsb.h"
 
 #define FILLSYNC_SHARE 1000 /* a synced write costs as much as so many others */
 #define FILLSYNC_OPS_MIN 1000
@@ -17,32 +19,6 @@
 #define QUIET_WAIT_MAX_NS ((uint64_t)1800000000000)
 #define HOT_SHARE 100      /* one key in so many is hot */
 #define SCAN_TIMED_STEP 17 /* prime, so that it falls in with no size of a block */
-
-static enum varve_status wrong(struct task *task, const char *what, struct varve_slice key)
-{
-    return error_set(&task->error, VARVE_CORRUPT, NULL, STATUS_NO_OFFSET, "%s: key %.*s %s",
-                     task->workload->name, (int)key.size, (const char *)key.data, what);
-}
-
-static void task_tick(struct task *task, uint64_t *last_ns)
-{
-    uint64_t now_ns = process_now_ns();
-    histogram_record(&task->times_ns, now_ns - *last_ns);
-    *last_ns = now_ns;
-}
-
-static enum varve_status task_put(struct task *task, uint64_t number)
-{
-    struct varve_slice key = generator_key(&task->generator, number);
-    struct varve_slice value = generator_value(&task->generator, number);
-    enum varve_status status = task->engine->put(task->store, key, value, task->sync, &task->error);
-    if (status == VARVE_OK) {
-        value_sums_note(task->sums, number, value);
-        task->puts++;
-        task->put_bytes += key.size + value.size;
-    }
-    return status;
-}
 
 static uint64_t choose_in_order(struct task *task, uint64_t i)
 {
@@ -91,21 +67,6 @@ static enum varve_status run_delete(struct task *task)
     return VARVE_OK;
 }
 
-static enum varve_status task_get(struct task *task, uint64_t number)
-{
-    struct varve_slice key = generator_key(&task->generator, number);
-    struct engine_value value = {0};
-    enum varve_status status = task->engine->get(task->store, key, &value, &task->error);
-    if (status == VARVE_NOT_FOUND)
-        return wrong(task, "was written and is not found", key);
-    if (status != VARVE_OK)
-        return status;
-    bool owned = generator_owns_value(&task->generator, number, value.data);
-    task->user_bytes += key.size + value.data.size;
-    task->engine->value_release(&value);
-    return owned ? VARVE_OK : wrong(task, "has a value that was never written to it", key);
-}
-
 /* From the keys of the first `range` numbers; if none of these is there, from the next one. */
 static enum varve_status read_range(struct task *task, uint64_t range)
 {
@@ -140,7 +101,7 @@ static enum varve_status run_read_missing(struct task *task)
         enum varve_status status = task->engine->get(task->store, key, &value, &task->error);
         if (status == VARVE_OK) {
             task->engine->value_release(&value);
-            return wrong(task, "was never written and is found", key);
+            return task_wrong(task, "was never written and is found", key);
         }
         if (status != VARVE_NOT_FOUND)
             return status;
@@ -157,16 +118,16 @@ static enum varve_status entry_check(struct task *task, const struct engine_entr
 {
     int order = varve_slice_compare(entry->key, varve_slice(last_key, *last_bytes));
     if (*last_bytes != 0 && (backwards ? order >= 0 : order <= 0))
-        return wrong(task, "comes out of order", entry->key);
+        return task_wrong(task, "comes out of order", entry->key);
     if (entry->key.size > GENERATOR_KEY_BYTES_MAX)
-        return wrong(task, "is longer than any that was written", entry->key);
+        return task_wrong(task, "is longer than any that was written", entry->key);
     if (entry->value.size != task->generator.value_bytes)
-        return wrong(task, "has a value that was never written to it", entry->key);
+        return task_wrong(task, "has a value that was never written to it", entry->key);
     uint64_t number = 0;
     if (!generator_key_number(&task->generator, entry->key, task->keys->num, &number))
-        return wrong(task, "was never written", entry->key);
+        return task_wrong(task, "was never written", entry->key);
     if (!value_sums_match(task->sums, number, entry->value))
-        return wrong(task, "does not have the value that was written last", entry->key);
+        return task_wrong(task, "does not have the value that was written last", entry->key);
     memcpy(last_key, entry->key.data, entry->key.size);
     *last_bytes = entry->key.size;
     return VARVE_OK;
@@ -235,9 +196,9 @@ static enum varve_status seek_once(struct task *task, uint64_t number)
     struct engine_entry entry = {0};
     status = task->engine->iterator_seek(iterator, key, &entry, &task->error);
     if (status == VARVE_END || (status == VARVE_OK && varve_slice_compare(entry.key, key) != 0))
-        status = wrong(task, "was written and is not found by a seek", key);
+        status = task_wrong(task, "was written and is not found by a seek", key);
     else if (status == VARVE_OK && !generator_owns_value(&task->generator, number, entry.value))
-        status = wrong(task, "has a value that was never written to it", key);
+        status = task_wrong(task, "has a value that was never written to it", key);
     task->user_bytes += entry.key.size + entry.value.size;
     task->engine->iterator_free(iterator);
     return status;
@@ -367,6 +328,42 @@ static const struct workload workloads[] = {
      .needs_keys = true,
      .run = run_read_random,
      .run_beside = run_writer},
+    {.name = "ycsba",
+     .extent = WORKLOAD_READS,
+     .text = "YCSB's workload A: 50 % reads, 50 % updates",
+     .needs_keys = true,
+     .mix = &ycsb_a,
+     .run = ycsb_run},
+    {.name = "ycsbb",
+     .extent = WORKLOAD_READS,
+     .text = "YCSB's workload B: 95 % reads, 5 % updates",
+     .needs_keys = true,
+     .mix = &ycsb_b,
+     .run = ycsb_run},
+    {.name = "ycsbc",
+     .extent = WORKLOAD_READS,
+     .text = "YCSB's workload C: reads",
+     .needs_keys = true,
+     .mix = &ycsb_c,
+     .run = ycsb_run},
+    {.name = "ycsbd",
+     .extent = WORKLOAD_READS,
+     .text = "YCSB's workload D: 95 % reads of the newest keys, 5 % inserts",
+     .needs_keys = true,
+     .mix = &ycsb_d,
+     .run = ycsb_run},
+    {.name = "ycsbe",
+     .extent = WORKLOAD_READS,
+     .text = "YCSB's workload E: 95 % scans of 1 to 100 entries, 5 % inserts",
+     .needs_keys = true,
+     .mix = &ycsb_e,
+     .run = ycsb_run},
+    {.name = "ycsbf",
+     .extent = WORKLOAD_READS,
+     .text = "YCSB's workload F: 50 % reads, 50 % updates of what was read",
+     .needs_keys = true,
+     .mix = &ycsb_f,
+     .run = ycsb_run},
     {.name = "compact",
      .text = "merge the whole store, and wait for the end of it",
      .extent = WORKLOAD_ONE,

@@ -14,6 +14,7 @@
 #include "programs/bench/engine.h"
 #include "programs/bench/generator.h"
 #include "programs/bench/value_sums.h"
+#include "programs/bench/zipfian.h"
 
 /* One thread's part in a run of a workload. */
 struct task {
@@ -24,9 +25,11 @@ struct task {
     const struct key_set *keys; /* in the store; no thread changes it during a run */
     struct value_sums *sums;
     const struct permutation *order;
-    const char *path; /* the store's directory */
+    const struct zipfian *zipfian; /* over the numbers of the set; only for a mix */
+    const char *path;              /* the store's directory */
     bool sync;
     uint64_t first, count;           /* its operations, of all of the run's */
+    uint64_t index, threads;         /* which it is of those that are measured */
     struct random numbers;           /* from which the keys are drawn */
     struct generator generator;      /* of its own */
     const atomic_bool *readers_done; /* ends the writer beside them */
@@ -35,6 +38,7 @@ struct task {
     struct histogram times_ns;
     uint64_t ops, user_bytes; /* keys and values that were asked for and came */
     uint64_t puts, put_bytes; /* keys and values that were written; bytes of removed keys too */
+    uint64_t inserted;        /* keys that were new; see ycsb_inserted_number */
     struct varve_error error; /* of the failure that ended it */
 };
 
@@ -48,15 +52,18 @@ enum workload_extent {
     WORKLOAD_ONE,    /* one, on one thread, whatever is asked for */
 };
 
+struct ycsb_mix;
+
 struct workload {
     const char *name, *text; /* the text for the help */
     enum workload_extent extent;
-    bool fresh;         /* begins with an empty store */
-    bool needs_keys;    /* the store must not be empty */
-    bool sync;          /* every write is synced */
-    bool removes;       /* the keys that are drawn from the set, as many as operations */
-    task_fn run;        /* of each thread; NULL: the store only gives account of itself */
-    task_fn run_beside; /* of one more thread, which is not measured; may be NULL */
+    bool fresh;                 /* begins with an empty store */
+    bool needs_keys;            /* the store must not be empty */
+    bool sync;                  /* every write is synced */
+    bool removes;               /* the keys that are drawn from the set, as many as operations */
+    const struct ycsb_mix *mix; /* of operations; NULL: the workload is no mix */
+    task_fn run;                /* of each thread; NULL: the store only gives account of itself */
+    task_fn run_beside;         /* of one more thread, which is not measured; may be NULL */
     /* The number of the key that a filling task writes in its i-th operation; NULL: the workload
      * adds no key. */
     uint64_t (*choose)(struct task *task, uint64_t i);

@@ -158,6 +158,18 @@ class Built(Bench):
         self.assertLess(0, ops[2])
         self.assertLess(ops[2], ops[6])
 
+    def test_mixes(self):
+        names = ['ycsb' + letter for letter in 'abcdef']
+        for more in (['--verify'], ['--threads=3']):
+            lines = self.run_well(f'--num={NUM}', '--json', *more, '--benchmarks=fillrandom,' +
+                                  ','.join(names) + ',readseq,compact,readreverse')
+            reports = {r['workload']: r for r in map(json.loads, lines.splitlines())}
+            for name in names:
+                self.assertEqual(reports[name]['ops'], NUM)
+                self.assertEqual(reports[name]['puts'] > 0, name != 'ycsbc')
+            self.assertLess(reports['ycsbb']['puts'], reports['ycsba']['puts'] / 4)
+            self.assertGreater(reports['ycsbe']['user_bytes'], reports['ycsbc']['user_bytes'] * 20)
+
     def test_a_store_is_kept_and_used_again(self):
         store = '--db=' + self.path('store')
         self.run_well(f'--num={NUM}', store, '--benchmarks=filluniquerandom')

@@ -1,9 +1,11 @@
 /* Keys and values follow from the seed alone, and the permutation visits each number once. */
 #include <check.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "programs/bench/generator.h"
+#include "programs/bench/zipfian.h"
 #include "run_suite.h"
 
 static struct value_pool pool;
@@ -223,6 +225,82 @@ START_TEST(full_sets_have_no_member_beyond_the_end)
 }
 END_TEST
 
+START_TEST(sets_grow)
+{
+    struct key_set set = {0};
+    ck_assert_int_eq(key_set_init(&set, 10), VARVE_OK);
+    key_set_add_all(&set);
+    ck_assert_int_eq(key_set_grow(&set, 1000), VARVE_OK);
+    ck_assert_uint_eq(set.num, 1000);
+    ck_assert_uint_eq(set.count, 10);
+    ck_assert_uint_eq(key_set_from(&set, 10), 0);
+    key_set_add(&set, 999);
+    ck_assert_uint_eq(key_set_from(&set, 10), 999);
+    key_set_clear(&set);
+    ck_assert_uint_eq(set.num, 10);
+    ck_assert_uint_eq(set.count, 0);
+    ck_assert_int_eq(key_set_grow(&set, 1000), VARVE_OK);
+    key_set_add(&set, 5);
+    ck_assert_uint_eq(key_set_from(&set, 10), 5);
+    key_set_deinit(&set);
+}
+END_TEST
+
+START_TEST(long_sums_are_near_enough)
+{
+    double sum = 0;
+    uint64_t i = 1;
+    for (; i <= 200000; i++) {
+        sum += pow((double)i, -ZIPFIAN_SKEW);
+        if (i == 1 || i == 2 || i == 9999 || i == 10000 || i == 10001 || i == 200000)
+            ck_assert_double_eq_tol(zipfian_zeta(i), sum, sum * 1e-8);
+    }
+}
+END_TEST
+
+/* The first two ranks come as often as they should, those behind nearly; half of all draws fall to
+ * few ranks, and the last ones are reached. */
+START_TEST(few_ranks_are_drawn_often)
+{
+    enum { RANKS = 1000, DRAWS = 200000 };
+    static unsigned counts[RANKS];
+    struct zipfian zipfian = zipfian_make(RANKS);
+    struct random random = random_make(1, 1);
+    memset(counts, 0, sizeof counts);
+    for (unsigned i = 0; i < DRAWS; i++) {
+        uint64_t rank = zipfian_draw(&zipfian, &random);
+        ck_assert_uint_lt(rank, RANKS);
+        counts[rank]++;
+    }
+    double zeta = zipfian_zeta(RANKS);
+    double seen = 0;
+    for (unsigned rank = 0; rank < RANKS; rank++) {
+        seen += counts[rank];
+        double wanted = DRAWS * zipfian_zeta(rank + 1) / zeta;
+        ck_assert_double_eq_tol(seen, wanted, rank < 2 ? DRAWS * 0.005 : DRAWS * 0.03);
+    }
+    ck_assert_uint_gt(counts[0], counts[1] * 3 / 2);
+    ck_assert_uint_gt(counts[RANKS - 1] + counts[RANKS - 2] + counts[RANKS - 3], 0);
+}
+END_TEST
+
+START_TEST(few_numbers_have_ranks_too)
+{
+    struct random random = random_make(1, 1);
+    for (uint64_t num = 1; num <= 5; num++) {
+        struct zipfian zipfian = zipfian_make(num);
+        unsigned counts[5] = {0};
+        for (unsigned i = 0; i < 1000; i++) {
+            uint64_t rank = zipfian_draw(&zipfian, &random);
+            ck_assert_uint_lt(rank, num);
+            counts[rank]++;
+        }
+        for (uint64_t rank = 0; rank < num; rank++)
+            ck_assert_uint_gt(counts[rank], 0);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("bench-generator");
@@ -240,6 +318,10 @@ int main(void)
     tcase_add_test(tcase, values_are_half_repetition);
     tcase_add_test(tcase, sets_know_their_members);
     tcase_add_test(tcase, full_sets_have_no_member_beyond_the_end);
+    tcase_add_test(tcase, sets_grow);
+    tcase_add_test(tcase, long_sums_are_near_enough);
+    tcase_add_test(tcase, few_ranks_are_drawn_often);
+    tcase_add_test(tcase, few_numbers_have_ranks_too);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }

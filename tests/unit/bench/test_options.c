@@ -144,6 +144,8 @@ START_TEST(what_is_wrong_is_named)
         {"--benchmarks=", "\"\""},
         {"--benchmarks=fillseq,", "\"\""},
         {"--num=1001 --key-bytes=3", "--key-bytes=3"},
+        {"--key-bytes=15 --benchmarks=fillseq,ycsbd", "ycsbd"},
+        {"--benchmarks=ycsba", "ycsba"},
         {"--benchmarks=readrandom", "readrandom"},
         {"--benchmarks=compact,seekrandom,fillseq", "seekrandom"},
         {"--benchmarks=readseq --use-existing-db", "--db"},
@@ -161,6 +163,8 @@ START_TEST(limits_themselves_are_taken)
 {
     ck_assert_int_eq(parse("--num=1000 --key-bytes=3"), VARVE_OK);
     ck_assert_int_eq(parse("--num=1 --key-bytes=1"), VARVE_OK);
+    ck_assert_int_eq(parse("--key-bytes=16 --benchmarks=fillseq,ycsbd"), VARVE_OK);
+    ck_assert_int_eq(parse("--key-bytes=15 --benchmarks=fillseq,ycsba"), VARVE_OK);
     ck_assert_int_eq(parse("--num=10000000000 --key-bytes=4095 --threads=64"), VARVE_OK);
 }
 END_TEST

@@ -12,6 +12,7 @@
 #include "run_suite.h"
 
 #define NUM 2000
+#define NUM_GROWN (2 * NUM) /* with what is inserted */
 #define KEY_BYTES 16
 #define VALUE_BYTES 20
 
@@ -28,16 +29,16 @@ enum cheat {
     FAIL,             /* put, remove, get, next, prev */
 };
 
-/* The lock guards all that puts change. Reads of what is there take none: no run that reads adds
- * a key. */
+/* The lock guards all that puts change, but for the values: that of a key which is there stays,
+ * unless new values are taken. */
 struct memory_store {
     pthread_mutex_t lock;
     enum cheat cheat;
     bool takes_new_values; /* of keys that it has; not with readers beside the writer */
     uint64_t syncs, puts, removes, compactions;
     uint64_t most_read; /* the greatest number that was asked for */
-    uint8_t present[NUM];
-    uint8_t values[NUM][VALUE_BYTES];
+    uint8_t present[NUM_GROWN];
+    uint8_t values[NUM_GROWN][VALUE_BYTES];
 };
 
 struct memory_iterator {
@@ -105,10 +106,11 @@ static enum varve_status memory_get(void *self, struct varve_slice key,
         return break_down(ret_error);
     pthread_mutex_lock(&store->lock);
     store->most_read = number > store->most_read ? number : store->most_read;
+    bool present = store->present[number] != 0;
     pthread_mutex_unlock(&store->lock);
     if (key.size > KEY_BYTES && store->cheat != FIND_WHAT_IS_NOT)
         return VARVE_NOT_FOUND;
-    if (!store->present[number] || (store->cheat == LOSE_A_KEY && number >= CHEATED))
+    if (!present || (store->cheat == LOSE_A_KEY && number >= CHEATED))
         return VARVE_NOT_FOUND;
     if (store->cheat == MIX_UP_VALUES)
         number = number != 0 ? number - 1 : 1;
@@ -135,10 +137,12 @@ static enum varve_status memory_iterator_new(void *self, void **ret_iterator,
 static enum varve_status entry_give(struct memory_iterator *iterator, int step,
                                     struct engine_entry *ret_entry)
 {
-    const struct memory_store *store = iterator->store;
-    while (iterator->number < NUM && !store->present[iterator->number])
+    struct memory_store *store = iterator->store;
+    pthread_mutex_lock(&store->lock);
+    while (iterator->number < NUM_GROWN && !store->present[iterator->number])
         iterator->number += (uint64_t)step;
-    if (iterator->number >= NUM ||
+    pthread_mutex_unlock(&store->lock);
+    if (iterator->number >= NUM_GROWN ||
         (store->cheat == STOP_EARLY && (int64_t)(iterator->number - CHEATED) * step >= 0))
         return VARVE_END;
     uint64_t shown = iterator->number;
@@ -166,7 +170,7 @@ static enum varve_status memory_iterator_last(void *self, struct engine_entry *r
                                               struct varve_error *ret_error)
 {
     struct memory_iterator *iterator = self;
-    iterator->number = NUM - 1;
+    iterator->number = NUM_GROWN - 1;
     return entry_give(iterator, -1, ret_entry);
 }
 
@@ -277,7 +281,7 @@ static enum varve_status run(const char *name, uint64_t threads)
 static uint64_t present_count(void)
 {
     uint64_t count = 0;
-    for (size_t i = 0; i < NUM; i++)
+    for (size_t i = 0; i < NUM_GROWN; i++)
         count += store.present[i];
     return count;
 }
@@ -424,6 +428,63 @@ START_TEST(removed_keys_that_stay_are_noticed)
 }
 END_TEST
 
+START_TEST(mixes_are_what_ycsb_says)
+{
+    static const struct {
+        const char *name;
+        unsigned puts, inserts; /* of a hundred operations */
+    } cases[] = {
+        {"ycsba", 50, 0}, {"ycsbb", 5, 0}, {"ycsbc", 0, 0},
+        {"ycsbd", 5, 5},  {"ycsbe", 5, 5}, {"ycsbf", 50, 0},
+    };
+    for (uint64_t threads = 1; threads <= 3; threads++) {
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+            memset(store.present, 0, sizeof store.present);
+            key_set_clear(&keys);
+            ck_assert_int_eq(run("fillrandom", 1), VARVE_OK);
+            uint64_t before = present_count();
+            ck_assert_msg(run(cases[i].name, threads) == VARVE_OK, "%s", error.text);
+            ck_assert_uint_eq(result.ops, NUM / 2);
+            ck_assert_uint_eq(result.times_ns.count, NUM / 2);
+            ck_assert_uint_eq(result.puts, store.puts);
+            uint64_t puts = NUM / 2 * cases[i].puts / 100;
+            ck_assert_uint_ge(result.puts, puts * 2 / 3);
+            ck_assert_uint_le(result.puts, puts * 3 / 2);
+            uint64_t inserted = present_count() - before;
+            ck_assert_uint_eq(inserted, cases[i].inserts != 0 ? result.puts : 0);
+            ck_assert_uint_eq(keys.count, present_count());
+            uint64_t read_bytes = result.user_bytes - result.put_bytes;
+            uint64_t read_entries = read_bytes / (KEY_BYTES + VALUE_BYTES);
+            if (strcmp(cases[i].name, "ycsbe") == 0)
+                ck_assert_uint_gt(read_entries, (result.ops - result.puts) * 30);
+            else if (strcmp(cases[i].name, "ycsbf") == 0)
+                ck_assert_uint_eq(read_entries, result.ops);
+            else
+                ck_assert_uint_eq(read_entries, result.ops - result.puts);
+            ck_assert_int_eq(run("readseq", threads), VARVE_OK);
+        }
+    }
+}
+END_TEST
+
+START_TEST(inserts_are_held_against_the_model)
+{
+    ck_assert_int_eq(value_sums_init(&sums, NUM), VARVE_OK);
+    store.takes_new_values = true;
+    ck_assert_int_eq(run("fillseq", 1), VARVE_OK);
+    ck_assert_int_eq(run("ycsbd", 1), VARVE_OK);
+    ck_assert_int_eq(run("ycsbe", 1), VARVE_OK);
+    ck_assert_int_eq(run("ycsba", 1), VARVE_OK);
+    ck_assert_uint_gt(keys.num, NUM);
+    ck_assert_int_eq(run("readseq", 1), VARVE_OK);
+    ck_assert_uint_eq(result.ops, keys.count);
+    store.present[keys.num - 1] = 0;
+    ck_assert_int_ne(run("readseq", 1), VARVE_OK);
+    key_set_clear(&keys);
+    ck_assert_uint_eq(keys.num, NUM);
+}
+END_TEST
+
 START_TEST(an_empty_store_is_not_read)
 {
     ck_assert_int_eq(run("readrandom", 1), VARVE_NOT_FOUND);
@@ -461,6 +522,12 @@ START_TEST(cheating_is_noticed)
         {"readreverse", FAIL, "told to"},
         {"readhot", FAIL, "told to"},
         {"deleterandom", FAIL, "told to"},
+        {"ycsba", LOSE_A_KEY, "not found"},
+        {"ycsbc", MIX_UP_VALUES, "never written"},
+        {"ycsbe", MIX_UP_VALUES, "never written"},
+        {"ycsbe", LOSE_A_KEY, "not found"},
+        {"ycsbe", REPEAT_AN_ENTRY, "out of order"},
+        {"ycsbf", FAIL, "told to"},
         {"overwrite", FAIL, "told to"},
         {"compact", FAIL, "told to"},
     };
@@ -501,11 +568,10 @@ START_TEST(extents_are_what_was_asked_for)
         const char *name;
         uint64_t ops;
     } cases[] = {
-        {"fillseq", 10},         {"filluniquerandom", 10}, {"readseq", 10},
-        {"fillrandom", 50},      {"overwrite", 50},        {"fillsync", 50},
-        {"readrandom", 7},       {"readmissing", 7},       {"seekrandom", 7},
-        {"readwhilewriting", 7}, {"readhot", 7},           {"deleterandom", 50},
-        {"readreverse", 10},     {"compact", 1},           {"waitforcompaction", 1},
+        {"fillseq", 10},      {"filluniquerandom", 10}, {"readseq", 10},   {"fillrandom", 50},
+        {"overwrite", 50},    {"fillsync", 50},         {"readrandom", 7}, {"readmissing", 7},
+        {"seekrandom", 7},    {"readwhilewriting", 7},  {"readhot", 7},    {"ycsbe", 7},
+        {"deleterandom", 50}, {"readreverse", 10},      {"compact", 1},    {"waitforcompaction", 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         ck_assert_msg(workload_ops(workload_find(cases[i].name), &counts) == cases[i].ops, "%s",
@@ -527,6 +593,8 @@ int main(void)
     tcase_add_test(tcase, hot_reads_stay_with_the_first_keys);
     tcase_add_test(tcase, removed_keys_are_forgotten);
     tcase_add_test(tcase, removed_keys_that_stay_are_noticed);
+    tcase_add_test(tcase, mixes_are_what_ycsb_says);
+    tcase_add_test(tcase, inserts_are_held_against_the_model);
     tcase_add_test(tcase, an_empty_store_is_not_read);
     tcase_add_test(tcase, cheating_is_noticed);
     tcase_add_test(tcase, scans_are_held_against_the_model);
