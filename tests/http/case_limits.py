@@ -196,6 +196,7 @@ class AnswerBudget(ProcessCase):
             self.assertEqual(conn.response().status, 200)
             self.wait_for_none_in_flight()
             self.assertEqual(len(self.get("big")), self.size)
+            self.wait_for_none_in_flight()
         self.assertGreaterEqual(
             self.daemon.request("GET", "/stats").json()["server"]["answers_refused"], 9)
         metrics = self.daemon.request("GET", "/metrics").body.decode()
@@ -206,6 +207,7 @@ class AnswerBudget(ProcessCase):
             self.hold(target).close()
             self.wait_for_none_in_flight()
             self.assertEqual(len(self.get("big")), self.size)
+            self.wait_for_none_in_flight()
 
     def test_value_that_is_being_sent_may_go(self):
         value = self.get("big")

@@ -9,7 +9,7 @@ VARVE_TOOL=$build/src/programs/varve-tool
 COUNTERS=$build/tests/http/counters
 LOCKSTEP=$build/tests/http/lockstep
 export VARVE_TOOL COUNTERS LOCKSTEP
-VARVE_BUDGET=long PYTHONDONTWRITEBYTECODE=1 \
+PYTHONDONTWRITEBYTECODE=1 \
     python3 "$root/tests/http/contract.py" >"$work/contract.log" 2>&1 || {
     tail -60 "$work/contract.log"
     fail "$(tail -n 1 "$work/contract.log")"
