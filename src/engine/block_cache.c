@@ -175,8 +175,7 @@ static void grow_locked(struct block_cache *cache, struct block_shard *shard)
     shard->bucket_count = count;
 }
 
-/* Takes a block out of the table and drops the table's reference. One that is pinned counts as
- * what its readers hold from now on. */
+/* Takes a block that nobody pins out of the table and drops the table's reference. */
 static void remove_locked(struct block_cache *cache, struct block_shard *shard,
                           struct cached_block *block)
 {
@@ -188,10 +187,6 @@ static void remove_locked(struct block_cache *cache, struct block_shard *shard,
     list_unlink_locked(shard, block);
     shard->block_count--;
     shard->bytes -= block_bytes(block);
-    if (atomic_load_explicit(&block->references, memory_order_acquire) > 1) {
-        block_uncharge(cache, block);
-        block_charge(cache, block, MEMORY_READS);
-    }
     block_unref(cache, block);
 }
 
