@@ -113,12 +113,19 @@ static void refuse_members(struct json_reader *reader, const char *parent, enum 
         json_reader_complain(reader, parent, "revision", "only a \"check\" has a \"revision\"");
 }
 
+#define OP_POINTER_BYTES 32u
+
+static void write_op_pointer(size_t index, char ret_pointer[OP_POINTER_BYTES])
+{
+    snprintf(ret_pointer, OP_POINTER_BYTES, "/ops/%zu", index);
+}
+
 static void read_op(struct json_reader *reader, json_t *object, size_t index, struct buf *decoded,
                     struct batch_op *ret_op)
 {
-    char parent[32];
+    char parent[OP_POINTER_BYTES];
     struct json_members members = {0};
-    snprintf(parent, sizeof parent, "/ops/%zu", index);
+    write_op_pointer(index, parent);
     if (!json_is_object(object)) {
         json_reader_complain(reader, parent, NULL, "the operation is not an object");
         return;
@@ -345,9 +352,12 @@ static enum varve_status find_lines(struct json_reader *reader, struct op_list *
     list->scanner = scanner;
     list->in_lines = true;
     while (take_line(&scanner, &text)) {
-        list->count++;
-        if (json_is_blank(text))
+        char pointer[OP_POINTER_BYTES];
+        write_op_pointer(list->count++, pointer);
+        if (json_is_blank(text)) {
+            reader->pointer = pointer;
             return json_reader_refuse(reader, text.data, "the line is blank");
+        }
     }
     return VARVE_OK;
 }
@@ -386,8 +396,12 @@ static enum varve_status read_ops(struct json_reader *reader, struct op_list *li
 {
     enum varve_status status = begin_ops(reader, list, batch);
     while (status == VARVE_OK && batch->count < list->count && !reader->full) {
+        char pointer[OP_POINTER_BYTES];
         json_t *object = NULL;
+        write_op_pointer(batch->count, pointer);
+        reader->pointer = pointer;
         status = next_op(reader, list, &object);
+        reader->pointer = NULL;
         if (status == VARVE_OK) {
             read_op(reader, object, batch->count, &batch->decoded, &batch->ops[batch->count]);
             batch->count++;
@@ -402,7 +416,11 @@ enum varve_status json_body_parse_batch(struct varve_slice body, enum batch_form
                                         struct problem *ret_problem)
 {
     struct json_reader reader = {
-        .body = body, .problem = ret_problem, .value_bytes_max = value_bytes_max};
+        .body = body,
+        .too_many = PROBLEM_BATCH_TOO_LARGE,
+        .problem = ret_problem,
+        .value_bytes_max = value_bytes_max,
+    };
     struct batch_ops batch = {0};
     struct op_list list = {0};
     if (json_is_blank(body))

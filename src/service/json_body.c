@@ -35,7 +35,11 @@ enum varve_status json_body_parse_put(struct varve_slice body, size_t value_byte
 {
     json_t *root = NULL;
     struct json_reader reader = {
-        .body = body, .problem = ret_problem, .value_bytes_max = value_bytes_max};
+        .body = body,
+        .too_many = PROBLEM_BODY_TOO_LARGE,
+        .problem = ret_problem,
+        .value_bytes_max = value_bytes_max,
+    };
     struct buf bytes = {0};
     struct varve_slice value = {0};
     struct json_members members = {0};
@@ -80,7 +84,8 @@ enum varve_status json_body_parse_backup(struct varve_slice body, char ret_name[
                                          struct problem *ret_problem)
 {
     json_t *root = NULL;
-    struct json_reader reader = {.body = body, .problem = ret_problem};
+    struct json_reader reader = {
+        .body = body, .too_many = PROBLEM_BODY_TOO_LARGE, .problem = ret_problem};
     const json_t *name = NULL;
     const char *member;
     json_t *value;

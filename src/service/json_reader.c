@@ -57,10 +57,11 @@ enum varve_status json_reader_check_shape(struct json_reader *reader, struct var
         default:
             break;
         }
-        if (reader->value_count > LIMIT_JSON_VALUES)
-            return problem_set(reader->problem, PROBLEM_BATCH_TOO_LARGE,
-                               "the body has more than %u JSON values", LIMIT_JSON_VALUES);
     }
+    if (reader->value_count > LIMIT_JSON_VALUES)
+        return problem_set_limit(reader->problem, reader->too_many, LIMIT_JSON_VALUES,
+                                 reader->value_count, "the body has more than %u JSON values",
+                                 LIMIT_JSON_VALUES);
     return VARVE_OK;
 }
 
@@ -134,6 +135,8 @@ enum varve_status json_reader_refuse(struct json_reader *reader, const uint8_t *
     reader->full = true;
     reader->status = problem_set(reader->problem, PROBLEM_INVALID_JSON, "line %zu, column %zu: %s",
                                  line, column, detail);
+    if (reader->pointer != NULL)
+        (void)problem_add_error(reader->problem, reader->pointer, "%s", detail);
     return reader->status;
 }
 

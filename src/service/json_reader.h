@@ -19,8 +19,10 @@
 
 /* What is carried through the checks of one body. */
 struct json_reader {
-    struct varve_slice body; /* borrowed */
-    size_t value_count;      /* brackets and commas seen so far */
+    struct varve_slice body;    /* borrowed */
+    size_t value_count;         /* brackets and commas seen so far */
+    enum problem_code too_many; /* what too many values are */
+    const char *pointer;        /* borrowed: of what is being parsed; NULL: it has none */
     struct problem *problem;
     enum varve_status status; /* the first failure; VARVE_INVALID lets the checks go on */
     bool full;                /* there is no room for another error */
@@ -41,7 +43,8 @@ MUST_CHECK enum varve_status json_reader_check_shape(struct json_reader *reader,
 MUST_CHECK enum varve_status json_reader_parse(struct json_reader *reader, struct varve_slice text,
                                                json_t **ret_value);
 
-/* Refuses the body as no JSON because of what stands at `at`, a place in it. Gives its status. */
+/* Refuses the body as no JSON because of what stands at `at`, a place in it; the reader's pointer,
+ * if it has one, says where. Gives its status. */
 enum varve_status json_reader_refuse(struct json_reader *reader, const uint8_t *at,
                                      const char *detail);
 

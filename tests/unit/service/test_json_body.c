@@ -274,7 +274,9 @@ START_TEST(number_of_values)
     ck_ok(buf_append_format(&body, "]}"));
     ck_status(json_body_parse_put(buf_slice(&body), VALUE_MAX, &out, &ttl_s, &problem),
               VARVE_TOO_LARGE);
-    ck_problem(&problem, PROBLEM_BATCH_TOO_LARGE, "JSON values");
+    ck_assert_uint_eq(problem.limit, LIMIT_JSON_VALUES);
+    ck_assert_uint_eq(problem.actual, LIMIT_JSON_VALUES + 2); /* with two brackets */
+    ck_problem(&problem, PROBLEM_BODY_TOO_LARGE, "JSON values");
     buf_deinit(&body);
 }
 END_TEST
