@@ -370,11 +370,11 @@ static void script_whole(uint64_t seed, size_t commits, unsigned random_images,
            " recycled segments, %" PRIu64 " merges\n",
            seed, operations, script.images, script.second_images, stats.flushes,
            stats.wal_segments_recycled, stats.compactions);
-    ck_assert_uint_ge(operations, budget_choose(800, 2000, 2000));
+    ck_assert_uint_ge(operations, budget_choose(400, 2000, 2000));
     ck_assert_uint_ge(stats.flushes, budget_choose(1, 3, 3));
     ck_assert_uint_ge(stats.wal_segments_recycled, 1);
     ck_assert_uint_ge(stats.compactions, 1);
-    ck_assert_uint_ge(script.second_images, budget_choose(50, 200, 200));
+    ck_assert_uint_ge(script.second_images, budget_choose(20, 200, 200));
     ck_assert_uint_eq(crash_env_handles(script.crash), 0);
     fault_env_free(script.fault);
     crash_env_free(script.crash);
@@ -393,7 +393,7 @@ START_TEST(every_moment_of_a_script)
     uint64_t seed = number_from("VARVE_SEED", 20240229);
     uint64_t scripts = budget_choose(1, 1, 4);
     for (uint64_t i = 0; i < scripts; i++)
-        script_whole(seed + i, budget_choose(900, 1400, 1600), (unsigned)budget_choose(1, 1, 4),
+        script_whole(seed + i, budget_choose(500, 1400, 1600), (unsigned)budget_choose(1, 1, 4),
                      (unsigned)budget_choose(400, 400, 100));
 }
 END_TEST

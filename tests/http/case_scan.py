@@ -128,7 +128,7 @@ class Count(Case):
 class CountOfMany(Case):
     """Against a daemon of its own, with enough keys for a count to be met under way."""
 
-    KEYS = budget_choose(50000, 100000, 200000)
+    KEYS = budget_choose(20000, 100000, 200000)
 
     @classmethod
     def setUpClass(cls):
