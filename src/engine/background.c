@@ -217,11 +217,12 @@ static bool look_account_locked(struct background *background, const struct look
 }
 
 /* Whether the slot that ends is to look again. What others asked for meanwhile waits with the rest
- * when the look failed. */
+ * when the look failed; but one by hand that failed is over, and they may find something else. */
 static bool look_again_locked(struct background *background, const struct look *look)
 {
     bool again = look_account_locked(background, look);
-    if (look->status == VARVE_OK)
+    bool by_hand = look->task.mode == COMPACTION_EVERYTHING;
+    if (look->status == VARVE_OK || (by_hand && look->status != VARVE_CLOSED))
         again = again || background->mu.compaction_again;
     background->mu.compaction_again = false;
     return again;
@@ -353,6 +354,17 @@ static enum varve_status manual_new(struct varve_slice start, struct varve_slice
     return status;
 }
 
+/* They were asked for in any order before they came to the queue: the later one counts. */
+static void manual_widen(struct manual_merge *queued, const struct manual_merge *merge)
+{
+    if (queued->sequence < merge->sequence)
+        queued->sequence = merge->sequence;
+    if (queued->time_ms < merge->time_ms)
+        queued->time_ms = merge->time_ms;
+    if (queued->segment_id < merge->segment_id)
+        queued->segment_id = merge->segment_id;
+}
+
 /* Puts `merge` at the end of the queue, unless the same waits there already, which is then for what
  * has come since, too; gives the one that is in the queue, referenced. */
 static enum varve_status manual_queue_locked(struct background *background,
@@ -369,9 +381,7 @@ static enum varve_status manual_queue_locked(struct background *background,
             varve_slice_compare(buf_slice(&(*link)->end), buf_slice(&merge->end)) == 0)
             break;
     if (*link != NULL) {
-        (*link)->sequence = merge->sequence;
-        (*link)->time_ms = merge->time_ms;
-        (*link)->segment_id = merge->segment_id;
+        manual_widen(*link, merge);
     } else {
         if (count >= BACKGROUND_MANUAL_MAX)
             return status_raise(VARVE_BUSY);
@@ -394,6 +404,8 @@ static enum varve_status manual_wait(struct varve_db *db, const struct manual_me
         if (done)
             return status;
         status = db_check_interrupted(db);
+        if (status == VARVE_OK && db_state(db) == VARVE_STATE_READ_ONLY)
+            status = status_raise(VARVE_READ_ONLY);
         if (status != VARVE_OK)
             return status;
         if (!background_wait(db, 100))

@@ -291,6 +291,8 @@ bool plan_settle(const struct compaction_policy *policy, struct compaction_plan 
     for (size_t i = 0; i < policy->running_count; i++) {
         if (compaction_plans_agree(policy->running[i], plan))
             continue;
+        if (policy->held_up != NULL)
+            *policy->held_up = true;
         compaction_plan_deinit(plan);
         return false;
     }

@@ -62,6 +62,7 @@ struct compaction_policy {
     /* And only tables with an entry of `asked_sequence` or before, dropping what had expired at
      * `asked_time_ms`, so that the end does not move away while writers go on. 0: no bound. */
     uint64_t asked_sequence, asked_time_ms;
+    bool *held_up; /* set when what is wanted has to wait for a merge that runs; may be NULL */
 };
 
 enum compaction_reason {

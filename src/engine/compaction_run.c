@@ -294,9 +294,11 @@ static enum varve_status compaction_plan_locked(struct compaction *compaction,
     policy.running_count = board->running_count;
     for (size_t l = 0; l < VARVE_LEVELS_MAX; l++)
         policy.cursors[l] = buf_slice(&board->cursors[l]);
-    *ret_alone = !compaction_runs_wanted(&policy);
+    bool held_up = false;
+    policy.held_up = &held_up;
     enum varve_status status =
         compaction_plan_make(compaction->version, &policy, &compaction->plan);
+    *ret_alone = !held_up && !compaction_runs_wanted(&policy);
     if (status != VARVE_OK || compaction->plan.source_count == 0)
         return status;
     if (compaction->plan.output_run_id == 0)

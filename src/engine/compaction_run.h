@@ -36,8 +36,8 @@ struct compaction_task {
 
 /* Plans a merge on the version in force that may run beside those that run, and enters it on the
  * board: *ret_compaction is NULL when there is none, and *ret_alone says whether nothing ran then,
- * or by hand nothing that had any of what was asked for. The caller ends it with compaction_finish.
- * VARVE_NO_MEMORY. */
+ * or by hand nothing that had any of what was asked for or stood in its way. The caller ends it
+ * with compaction_finish. VARVE_NO_MEMORY. */
 struct compaction;
 MUST_CHECK enum varve_status compaction_begin(struct varve_db *db,
                                               const struct compaction_task *task,

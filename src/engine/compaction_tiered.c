@@ -38,7 +38,8 @@ static bool piece_is_wanted(const struct piece_choice *choice, const struct piec
     return false;
 }
 
-/* Pieces that a running merge has keys of are taken only if it stays above them or below. */
+/* Pieces that a running merge has keys of are taken only if it stays above them or below. Asked of
+ * pieces that are wanted. */
 static bool piece_is_free(const struct piece_choice *choice, const struct piece *piece)
 {
     for (size_t i = 0; i < choice->policy->running_count; i++) {
@@ -47,8 +48,11 @@ static bool piece_is_free(const struct piece_choice *choice, const struct piece 
             running->output_level <= choice->tier && running->output_level < choice->output;
         bool below =
             choice->output <= running->sources[0].level && choice->output < running->output_level;
-        if (!above && !below && !key_ranges_are_apart(&running->range, &piece->range))
-            return false;
+        if (above || below || key_ranges_are_apart(&running->range, &piece->range))
+            continue;
+        if (choice->policy->held_up != NULL)
+            *choice->policy->held_up = true;
+        return false;
     }
     return true;
 }

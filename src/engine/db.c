@@ -177,7 +177,7 @@ void db_outputs_drop(struct varve_db *db, const struct manifest_edit *edit,
     mutex_unlock(&db->manifest.mu.lock);
 }
 
-static void log_publish(struct varve_db *db)
+void db_log_publish(struct varve_db *db)
 {
     const struct manifest_state *state = &db->manifest.mu.state;
     uint64_t sealed_bytes = 0;
@@ -192,7 +192,6 @@ void db_shape_publish(struct varve_db *db, const struct view *view)
 {
     struct compaction_policy policy;
     compaction_policy_fill(db, COMPACTION_DUE, &policy);
-    log_publish(db);
     atomic_store(&db->waiting_memtables, view->waiting_count);
     atomic_store(&db->level0_runs, view->version->levels[0].run_count);
     size_t runs = 0;
@@ -227,6 +226,7 @@ enum varve_status db_install(struct varve_db *db, struct manifest_edit *edit,
         version = NULL; /* the manifest's now */
         db_shape_publish(db, view);
         before = view_slot_replace(&db->view, view);
+        db_log_publish(db); /* who sees that a flush is done finds its table in the view */
         view = NULL;
     }
     mutex_unlock(&db->manifest.mu.lock);

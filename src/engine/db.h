@@ -170,6 +170,9 @@ MUST_CHECK enum varve_status db_install(struct varve_db *db, struct manifest_edi
 
 /* What the committer needs to know of a view that comes into force. */
 void db_shape_publish(struct varve_db *db, const struct view *view);
+/* Brings log_figures up to date, once the view is in force. manifest.lock is held, or nobody else
+ * knows the store yet. */
+void db_log_publish(struct varve_db *db);
 
 /* Settles an edit whose outcome is not known, by a new manifest without it, and removes the tables
  * that waited for that. OK when there is none. */

@@ -261,6 +261,7 @@ static enum varve_status state_commit(struct recovery *recovery)
     atomic_store(&db->visible, db->wal.last_sequence);
     (void)view_slot_replace(&db->view, view);
     db_shape_publish(db, view);
+    db_log_publish(db);
     return VARVE_OK;
 }
 

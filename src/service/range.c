@@ -105,10 +105,14 @@ static void run_page(struct thread_job *job)
 /* Of a count or a page. */
 static enum exchange_step finish_scan(struct exchange *exchange)
 {
-    const struct scan *scan = exchange->scan;
+    struct scan *scan = exchange->scan;
     enum varve_status status = exchange->write.status;
     enum scan_cut cut = scan_cut_reason(scan);
     exchange->peer->scan = NULL;
+    if (scan->is_slotted) { /* it is over; its answer is charged by itself */
+        service_end_scan(exchange->loop->service);
+        scan->is_slotted = false;
+    }
     if (exchange->has_problem)
         return EXCHANGE_DONE;
     if (status == VARVE_CLOSED && cut != SCAN_RUNS)
