@@ -1,15 +1,17 @@
 /* A list is read from its front, element by element; empty elements count for nothing. */
 #include "service/entity_tag.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "service/digits.h"
 
 void entity_tag_format(uint64_t revision, enum entity_form form, char ret_text[ENTITY_TAG_BYTES])
 {
-    static const char *const suffixes[] = {
-        [ENTITY_RAW] = "", [ENTITY_JSON] = "-json", [ENTITY_UTF8] = "-utf8"};
-    snprintf(ret_text, ENTITY_TAG_BYTES, "\"%" PRIu64 "%s\"", revision, suffixes[form]);
+    static const char *const ends[] = {
+        [ENTITY_RAW] = "\"", [ENTITY_JSON] = "-json\"", [ENTITY_UTF8] = "-utf8\""};
+    ret_text[0] = '"';
+    size_t size = 1 + digits_write(revision, ret_text + 1);
+    memcpy(ret_text + size, ends[form], strlen(ends[form]) + 1);
 }
 
 static void take(struct varve_slice *in, size_t size)

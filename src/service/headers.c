@@ -9,6 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "service/digits.h"
+
 #define VALUE_SHOWN_BYTES 64 /* of a field's value, in a problem's detail */
 #define QUALITY_MAX 1000     /* q=1, in thousandths */
 
@@ -304,8 +306,9 @@ void request_id_choose(struct request_id *ret_id, const struct header *headers, 
         memcpy(id.text, field->value.data, field->value.size);
         id.size = field->value.size;
     } else {
-        id.size =
-            (size_t)snprintf(id.text, sizeof id.text, "%016" PRIx64 "%016" PRIx64, random, serial);
+        hex_digits_write(random, id.text);
+        hex_digits_write(serial, id.text + HEX_DIGITS_ALL);
+        id.size = 2 * (size_t)HEX_DIGITS_ALL;
     }
     *ret_id = id;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "service/base64.h"
+#include "service/digits.h"
 #include "service/utf8.h"
 
 void json_writer_init(struct json_writer *writer, struct buf *out)
@@ -192,14 +193,10 @@ void json_write_base64url(struct json_writer *writer, struct varve_slice bytes)
 
 void json_write_uint(struct json_writer *writer, uint64_t number)
 {
-    char digits[20]; /* of 2^64 - 1 */
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number != 0);
+    char digits[DIGITS_MAX];
+    size_t size = digits_write(number, digits);
     begin_value(writer);
-    append(writer, digits + at, sizeof digits - at);
+    append(writer, digits, size);
 }
 
 void json_write_double(struct json_writer *writer, double number)

@@ -71,12 +71,12 @@ static enum varve_status check_if_none_match(struct exchange *exchange, uint64_t
 {
     const struct header *headers = exchange_headers(exchange);
     bool known = false;
-    char tag[ENTITY_TAG_BYTES];
-    entity_tag_format(revision, tag_form(exchange), tag);
     for (size_t i = 0; i < exchange_header_count(exchange); i++) {
         bool listed = false;
         if (header_find(&headers[i], 1, "If-None-Match") == NULL)
             continue;
+        char tag[ENTITY_TAG_BYTES];
+        entity_tag_format(revision, tag_form(exchange), tag);
         if (!entity_tag_is_listed(headers[i].value, tag, &listed))
             return problem_set(&exchange->problem, PROBLEM_INVALID_REQUEST,
                                "If-None-Match is no list of entity tags");

@@ -1,9 +1,7 @@
 /* The body is sent from where it lies; only the header fields are copied. */
 #include "service/response.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
+#include "service/digits.h"
 #include "service/stream.h"
 
 static bool add_header(struct MHD_Response *response, const char *name, const char *value)
@@ -19,8 +17,8 @@ static bool add_revision_headers(struct MHD_Response *response, const struct ans
         if (!add_header(response, "ETag", tag))
             return false;
     }
-    char text[24];
-    snprintf(text, sizeof text, "%" PRIu64, answer->revision);
+    char text[DIGITS_MAX + 1];
+    text[digits_write(answer->revision, text)] = '\0';
     return add_header(response, "X-Varve-Revision", text);
 }
 
@@ -28,8 +26,8 @@ static bool add_retry_after(struct MHD_Response *response, unsigned seconds)
 {
     if (seconds == 0)
         return true;
-    char text[16];
-    snprintf(text, sizeof text, "%u", seconds);
+    char text[DIGITS_MAX + 1];
+    text[digits_write(seconds, text)] = '\0';
     return add_header(response, "Retry-After", text);
 }
 
