@@ -1,6 +1,10 @@
 /* base64 both ways, and all that must not be taken for it. */
 #include "service/base64.h"
 
+#include <limits.h>
+
+#include <b64/cencode.h>
+
 #include "support.h"
 
 typedef enum varve_status decoder(struct varve_slice text, struct buf *out);
@@ -60,7 +64,36 @@ START_TEST(padding_of_the_url_form_is_optional)
 }
 END_TEST
 
-/* Lengths round the line length of libb64 and round its chunks of translation. */
+static void encode_by_libb64(struct varve_slice bytes, struct buf *out)
+{
+    base64_encodestate state;
+    base64_init_encodestate(&state);
+    state.stepcount = INT_MIN; /* no line breaks in between */
+    ck_ok(buf_reserve(out, base64_encoded_size(bytes.size) + 1));
+    char *at = (char *)out->data;
+    at += base64_encode_block((const char *)bytes.data, (int)bytes.size, at, &state);
+    at += base64_encode_blockend(at, &state);
+    out->size = (size_t)(at - (char *)out->data) - 1;
+}
+
+/* All of each group's characters occur: the bytes run through all values at each place. */
+START_TEST(as_libb64_writes_it)
+{
+    uint8_t bytes[256 * 5];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 151 + i / 256 * 89);
+    for (size_t size = 0; size <= sizeof bytes; size += size < 300 ? 1 : 49) {
+        struct buf text = {0}, expected = {0};
+        struct varve_slice all = varve_slice(bytes + sizeof bytes - size, size);
+        encode_by_libb64(all, &expected);
+        ck_ok(base64_encode(all, &text));
+        ck_bytes(buf_slice(&text), buf_slice(&expected));
+        buf_deinit(&text);
+        buf_deinit(&expected);
+    }
+}
+END_TEST
+
 START_TEST(every_length_comes_back)
 {
     uint8_t bytes[7000];
@@ -88,7 +121,7 @@ START_TEST(every_length_comes_back)
 }
 END_TEST
 
-START_TEST(longer_than_a_chunk)
+START_TEST(a_long_one_comes_back)
 {
     size_t size = (12u << 20) + 1;
     struct buf bytes = {0}, text = {0}, back = {0};
@@ -175,8 +208,9 @@ int main(void)
     const struct test_entry tests[] = {
         {"vectors", vectors},
         {"padding_of_the_url_form_is_optional", padding_of_the_url_form_is_optional},
+        {"as_libb64_writes_it", as_libb64_writes_it},
         {"every_length_comes_back", every_length_comes_back},
-        {"longer_than_a_chunk", longer_than_a_chunk},
+        {"a_long_one_comes_back", a_long_one_comes_back},
         {"refused_texts", refused_texts},
         {"alphabets_are_apart", alphabets_are_apart},
         {"every_character", every_character},
