@@ -1,8 +1,9 @@
 /*
  * A batch may be large, so no tree is made of all of it. A scanner that knows strings and brackets
- * finds where each operation begins and ends, jansson parses one at a time, and what is to be kept
- * of it, keys and values, is copied behind each other. Nothing gets longer by being decoded, so
- * room for as much as the body has is room for all, and slices stay where they point.
+ * finds where each operation begins and ends, each is read by itself, by jansson unless it is
+ * plain, and what is to be kept of it, keys and values, is copied behind each other. Nothing gets
+ * longer by being decoded, so room for as much as the body has is room for all, and slices stay
+ * where they point.
  *
  * Strictness is not lost: the scanner checks what stands between the operations, and gives all of
  * the rest to jansson. A bracket that closes another kind of bracket ends an operation for the
@@ -10,13 +11,14 @@
  */
 #include "service/json_body.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <varve/options.h>
 
 #include "service/base64.h"
+#include "service/digits.h"
+#include "service/json_plain.h"
 #include "service/json_reader.h"
 #include "service/limits.h"
 
@@ -24,28 +26,29 @@ static void read_key(struct json_reader *reader, const char *parent,
                      const struct json_members *members, struct buf *decoded,
                      struct varve_slice *ret_key)
 {
-    if ((members->key != NULL) == (members->key64 != NULL)) {
+    bool is_plain = json_member_is_given(&members->key);
+    if (is_plain == json_member_is_given(&members->key64)) {
         json_reader_complain(reader, parent, NULL,
                              "exactly one of \"key\" and \"key64\" is needed");
         return;
     }
-    const char *name = members->key != NULL ? "key" : "key64";
-    const json_t *member = members->key != NULL ? members->key : members->key64;
-    if (!json_is_string(member)) {
+    const char *name = is_plain ? "key" : "key64";
+    const struct json_member *member = is_plain ? &members->key : &members->key64;
+    if (member->kind != JSON_MEMBER_STRING) {
         json_reader_complain(reader, parent, name, "\"%s\" is not a string", name);
         return;
     }
-    struct varve_slice key = json_string_slice(member);
-    if (members->key != NULL && json_string_has_nul(key)) {
+    struct varve_slice key = member->text;
+    if (is_plain && json_string_has_nul(key)) {
         json_reader_complain(reader, parent, name,
                              "\"key\" must not contain NUL; send it as \"key64\"");
         return;
     }
-    bool padded = members->key64 != NULL && key.size > 0 && key.data[key.size - 1] == '=';
+    bool padded = !is_plain && key.size > 0 && key.data[key.size - 1] == '=';
     size_t from = decoded->size;
-    enum varve_status status = padded                   ? VARVE_INVALID
-                               : members->key64 != NULL ? base64url_decode(key, decoded)
-                                                        : buf_append_slice(decoded, key);
+    enum varve_status status = padded     ? VARVE_INVALID
+                               : is_plain ? buf_append_slice(decoded, key)
+                                          : base64url_decode(key, decoded);
     if (status == VARVE_INVALID) {
         json_reader_complain(reader, parent, name,
                              "not base64url without padding (RFC 4648 section 5)");
@@ -73,12 +76,12 @@ static bool read_kind(struct json_reader *reader, const char *parent,
         [BATCH_CHECK] = "check",
     };
     for (size_t kind = 0; kind < sizeof names / sizeof names[0]; kind++) {
-        if (json_string_is(members->op, names[kind])) {
+        if (json_member_is(&members->op, names[kind])) {
             *ret_kind = (enum batch_op_kind)kind;
             return true;
         }
     }
-    if (members->op == NULL)
+    if (!json_member_is_given(&members->op))
         json_reader_complain(reader, parent, NULL, "the member \"op\" is missing");
     else
         json_reader_complain(reader, parent, "op",
@@ -86,30 +89,30 @@ static bool read_kind(struct json_reader *reader, const char *parent,
     return false;
 }
 
-static void read_revision(struct json_reader *reader, const char *parent, const json_t *revision,
-                          uint64_t *ret_revision)
+static void read_revision(struct json_reader *reader, const char *parent,
+                          const struct json_member *revision, uint64_t *ret_revision)
 {
-    if (revision == NULL)
+    if (!json_member_is_given(revision))
         json_reader_complain(reader, parent, NULL, "the member \"revision\" is missing");
-    else if (!json_is_integer(revision) || json_integer_value(revision) < 0)
+    else if (revision->kind != JSON_MEMBER_INTEGER || revision->number < 0)
         json_reader_complain(reader, parent, "revision",
                              "\"revision\" is a whole number; 0 is an absent key");
     else
-        *ret_revision = (uint64_t)json_integer_value(revision);
+        *ret_revision = (uint64_t)revision->number;
 }
 
 /* Members that this kind of operation does not have. */
 static void refuse_members(struct json_reader *reader, const char *parent, enum batch_op_kind kind,
                            const struct json_members *members)
 {
-    if (members->value != NULL && kind != BATCH_PUT)
+    if (json_member_is_given(&members->value) && kind != BATCH_PUT)
         json_reader_complain(reader, parent, "value", "only a \"put\" has a \"value\"");
-    if (members->ttl != NULL && kind != BATCH_PUT)
+    if (json_member_is_given(&members->ttl) && kind != BATCH_PUT)
         json_reader_complain(reader, parent, "ttl", "only a \"put\" has a \"ttl\"");
-    if (members->encoding != NULL && kind != BATCH_PUT && kind != BATCH_GET)
+    if (json_member_is_given(&members->encoding) && kind != BATCH_PUT && kind != BATCH_GET)
         json_reader_complain(reader, parent, "encoding",
                              "only \"put\" and \"get\" have an \"encoding\"");
-    if (members->revision != NULL && kind != BATCH_CHECK)
+    if (json_member_is_given(&members->revision) && kind != BATCH_CHECK)
         json_reader_complain(reader, parent, "revision", "only a \"check\" has a \"revision\"");
 }
 
@@ -117,43 +120,62 @@ static void refuse_members(struct json_reader *reader, const char *parent, enum 
 
 static void write_op_pointer(size_t index, char ret_pointer[OP_POINTER_BYTES])
 {
-    snprintf(ret_pointer, OP_POINTER_BYTES, "/ops/%zu", index);
+    static const char parent[] = "/ops/";
+    memcpy(ret_pointer, parent, sizeof parent - 1);
+    size_t size = digits_write(index, ret_pointer + sizeof parent - 1);
+    ret_pointer[sizeof parent - 1 + size] = '\0';
 }
 
-static void read_op(struct json_reader *reader, json_t *object, size_t index, struct buf *decoded,
-                    struct batch_op *ret_op)
+static void read_members(struct json_reader *reader, const char *parent,
+                         const struct json_members *members, struct buf *decoded,
+                         struct batch_op *ret_op)
 {
-    char parent[OP_POINTER_BYTES];
-    struct json_members members = {0};
-    write_op_pointer(index, parent);
-    if (!json_is_object(object)) {
-        json_reader_complain(reader, parent, NULL, "the operation is not an object");
+    if (!read_kind(reader, parent, members, &ret_op->kind))
         return;
-    }
-    json_reader_collect(reader, object, parent, true, &members);
-    if (reader->full || !read_kind(reader, parent, &members, &ret_op->kind))
-        return;
-    read_key(reader, parent, &members, decoded, &ret_op->key);
+    read_key(reader, parent, members, decoded, &ret_op->key);
     if (reader->full)
         return;
-    refuse_members(reader, parent, ret_op->kind, &members);
+    refuse_members(reader, parent, ret_op->kind, members);
     if (reader->full)
         return;
     switch (ret_op->kind) {
     case BATCH_PUT:
-        json_reader_read_value(reader, parent, &members, decoded, &ret_op->value);
+        json_reader_read_value(reader, parent, members, decoded, &ret_op->value);
         if (!reader->full)
-            json_reader_read_ttl(reader, parent, members.ttl, &ret_op->ttl_s);
+            json_reader_read_ttl(reader, parent, &members->ttl, &ret_op->ttl_s);
         break;
     case BATCH_GET:
-        json_reader_read_encoding(reader, parent, members.encoding, &ret_op->utf8);
+        json_reader_read_encoding(reader, parent, &members->encoding, &ret_op->utf8);
         break;
     case BATCH_CHECK:
-        read_revision(reader, parent, members.revision, &ret_op->revision);
+        read_revision(reader, parent, &members->revision, &ret_op->revision);
         break;
     case BATCH_DELETE:
         break;
     }
+}
+
+/* Any status but VARVE_OK: the text is no JSON. */
+static enum varve_status read_op(struct json_reader *reader, struct varve_slice text,
+                                 const char *parent, struct buf *decoded, struct batch_op *ret_op)
+{
+    struct json_members members = {0};
+    json_t *value = NULL;
+    if (!json_plain_read(text, true, &members)) {
+        reader->pointer = parent;
+        enum varve_status status = json_reader_parse(reader, text, &value);
+        reader->pointer = NULL;
+        if (status != VARVE_OK)
+            return status;
+        if (json_is_object(value))
+            json_reader_collect(reader, value, parent, true, &members);
+    }
+    if (value != NULL && !json_is_object(value))
+        json_reader_complain(reader, parent, NULL, "the operation is not an object");
+    else if (!reader->full)
+        read_members(reader, parent, &members, decoded, ret_op);
+    json_decref(value);
+    return VARVE_OK;
 }
 
 void batch_ops_deinit(struct batch_ops *batch)
@@ -363,18 +385,15 @@ static enum varve_status find_lines(struct json_reader *reader, struct op_list *
 }
 
 static enum varve_status next_op(struct json_reader *reader, struct op_list *list,
-                                 json_t **ret_object)
+                                 struct varve_slice *ret_text)
 {
-    struct varve_slice text = {0};
-    enum varve_status status = VARVE_OK;
     if (list->in_lines) {
-        (void)take_line(&list->scanner, &text);
-        status = json_reader_check_shape(reader, text);
-    } else {
-        (void)take_value(&list->scanner, &text);
-        (void)take(&list->scanner, ',');
+        (void)take_line(&list->scanner, ret_text);
+        return json_reader_check_shape(reader, *ret_text);
     }
-    return status == VARVE_OK ? json_reader_parse(reader, text, ret_object) : status;
+    (void)take_value(&list->scanner, ret_text);
+    (void)take(&list->scanner, ',');
+    return VARVE_OK;
 }
 
 static enum varve_status begin_ops(struct json_reader *reader, const struct op_list *list,
@@ -396,17 +415,14 @@ static enum varve_status read_ops(struct json_reader *reader, struct op_list *li
 {
     enum varve_status status = begin_ops(reader, list, batch);
     while (status == VARVE_OK && batch->count < list->count && !reader->full) {
-        char pointer[OP_POINTER_BYTES];
-        json_t *object = NULL;
-        write_op_pointer(batch->count, pointer);
-        reader->pointer = pointer;
-        status = next_op(reader, list, &object);
-        reader->pointer = NULL;
-        if (status == VARVE_OK) {
-            read_op(reader, object, batch->count, &batch->decoded, &batch->ops[batch->count]);
+        char parent[OP_POINTER_BYTES];
+        struct varve_slice text = {0};
+        write_op_pointer(batch->count, parent);
+        status = next_op(reader, list, &text);
+        if (status == VARVE_OK)
+            status = read_op(reader, text, parent, &batch->decoded, &batch->ops[batch->count]);
+        if (status == VARVE_OK)
             batch->count++;
-        }
-        json_decref(object);
     }
     return status;
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "service/json_plain.h"
 #include "service/json_reader.h"
 
 void json_body_setup(void)
@@ -10,7 +11,7 @@ void json_body_setup(void)
     json_object_seed(0);
 }
 
-/* The body as one object. Caller frees with json_decref. */
+/* The body as one object, by jansson. Caller frees with json_decref. */
 static enum varve_status parse_object(struct json_reader *reader, json_t **ret_root)
 {
     if (json_is_blank(reader->body))
@@ -45,14 +46,16 @@ enum varve_status json_body_parse_put(struct varve_slice body, size_t value_byte
     struct json_members members = {0};
     uint64_t ttl_s = 0;
 
-    enum varve_status status = parse_object(&reader, &root);
-    if (status != VARVE_OK)
-        return status;
-    json_reader_collect(&reader, root, "", false, &members);
+    if (!json_plain_read(body, false, &members)) {
+        enum varve_status status = parse_object(&reader, &root);
+        if (status != VARVE_OK)
+            return status;
+        json_reader_collect(&reader, root, "", false, &members);
+    }
     if (!reader.full)
         json_reader_read_value(&reader, "", &members, &bytes, &value);
     if (!reader.full)
-        json_reader_read_ttl(&reader, "", members.ttl, &ttl_s);
+        json_reader_read_ttl(&reader, "", &members.ttl, &ttl_s);
     if (reader.status == VARVE_OK) {
         struct buf old = *ret_value;
         *ret_value = bytes;

@@ -175,6 +175,46 @@ bool json_string_has_nul(struct varve_slice text)
     return text.size > 0 && memchr(text.data, 0, text.size) != NULL;
 }
 
+bool json_member_is(const struct json_member *member, const char *text)
+{
+    return member->kind == JSON_MEMBER_STRING &&
+           varve_slice_compare(member->text, varve_slice_str(text)) == 0;
+}
+
+struct json_member *json_members_find(struct json_members *members, struct varve_slice name,
+                                      bool is_operation)
+{
+    const struct {
+        const char *name;
+        bool in_put; /* a PUT body has it too */
+        struct json_member *member;
+    } known[] = {
+        {"value", true, &members->value},
+        {"op", false, &members->op},
+        {"key", false, &members->key},
+        {"key64", false, &members->key64},
+        {"ttl", true, &members->ttl},
+        {"encoding", true, &members->encoding},
+        {"revision", false, &members->revision},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if ((is_operation || known[i].in_put) &&
+            varve_slice_compare(name, varve_slice_str(known[i].name)) == 0)
+            return known[i].member;
+    }
+    return NULL;
+}
+
+static struct json_member member_of(const json_t *value)
+{
+    if (json_is_string(value))
+        return (struct json_member){.kind = JSON_MEMBER_STRING, .text = json_string_slice(value)};
+    if (json_is_integer(value))
+        return (struct json_member){.kind = JSON_MEMBER_INTEGER,
+                                    .number = json_integer_value(value)};
+    return (struct json_member){.kind = JSON_MEMBER_OTHER};
+}
+
 void json_reader_collect(struct json_reader *reader, json_t *object, const char *parent,
                          bool is_operation, struct json_members *ret)
 {
@@ -182,20 +222,9 @@ void json_reader_collect(struct json_reader *reader, json_t *object, const char 
     json_t *value;
     json_object_foreach(object, name, value)
     {
-        if (strcmp(name, "value") == 0)
-            ret->value = value;
-        else if (strcmp(name, "encoding") == 0)
-            ret->encoding = value;
-        else if (strcmp(name, "ttl") == 0)
-            ret->ttl = value;
-        else if (is_operation && strcmp(name, "revision") == 0)
-            ret->revision = value;
-        else if (is_operation && strcmp(name, "op") == 0)
-            ret->op = value;
-        else if (is_operation && strcmp(name, "key") == 0)
-            ret->key = value;
-        else if (is_operation && strcmp(name, "key64") == 0)
-            ret->key64 = value;
+        struct json_member *member = json_members_find(ret, varve_slice_str(name), is_operation);
+        if (member != NULL)
+            *member = member_of(value);
         else
             json_reader_complain(reader, parent, name, "the member \"%.64s\" is not known here",
                                  name);
@@ -203,10 +232,10 @@ void json_reader_collect(struct json_reader *reader, json_t *object, const char 
 }
 
 bool json_reader_read_encoding(struct json_reader *reader, const char *parent,
-                               const json_t *encoding, bool *ret_utf8)
+                               const struct json_member *encoding, bool *ret_utf8)
 {
-    *ret_utf8 = json_string_is(encoding, "utf8");
-    if (encoding == NULL || *ret_utf8 || json_string_is(encoding, "base64"))
+    *ret_utf8 = json_member_is(encoding, "utf8");
+    if (!json_member_is_given(encoding) || *ret_utf8 || json_member_is(encoding, "base64"))
         return true;
     json_reader_complain(reader, parent, "encoding", "\"encoding\" is \"base64\" or \"utf8\"");
     return false;
@@ -217,18 +246,18 @@ void json_reader_read_value(struct json_reader *reader, const char *parent,
                             struct varve_slice *ret_value)
 {
     bool utf8 = false;
-    bool encoding_known = json_reader_read_encoding(reader, parent, members->encoding, &utf8);
-    if (members->value == NULL) {
+    bool encoding_known = json_reader_read_encoding(reader, parent, &members->encoding, &utf8);
+    if (!json_member_is_given(&members->value)) {
         json_reader_complain(reader, parent, NULL, "the member \"value\" is missing");
         return;
     }
-    if (!json_is_string(members->value)) {
+    if (members->value.kind != JSON_MEMBER_STRING) {
         json_reader_complain(reader, parent, "value", "\"value\" is not a string");
         return;
     }
     if (!encoding_known)
         return;
-    struct varve_slice value = json_string_slice(members->value);
+    struct varve_slice value = members->value.text;
     if (utf8 && json_string_has_nul(value)) {
         json_reader_complain(reader, parent, "value",
                              "text must not contain NUL; send it as base64");
@@ -255,12 +284,12 @@ void json_reader_read_value(struct json_reader *reader, const char *parent,
     *ret_value = value;
 }
 
-void json_reader_read_ttl(struct json_reader *reader, const char *parent, const json_t *ttl,
-                          uint64_t *ret_ttl_s)
+void json_reader_read_ttl(struct json_reader *reader, const char *parent,
+                          const struct json_member *ttl, uint64_t *ret_ttl_s)
 {
-    if (ttl == NULL)
+    if (!json_member_is_given(ttl))
         return;
-    json_int_t seconds = json_integer_value(ttl); /* of no integer: 0 */
+    int64_t seconds = ttl->number; /* of no integer: 0 */
     if (seconds < 1 || seconds > LIMIT_TTL_S)
         json_reader_complain(reader, parent, "ttl",
                              "\"ttl\" is a whole number of seconds from 1 to %u", LIMIT_TTL_S);

@@ -58,20 +58,41 @@ struct varve_slice json_string_slice(const json_t *string);
 bool json_string_is(const json_t *value, const char *text);
 bool json_string_has_nul(struct varve_slice text);
 
-/* The members of an operation, or of a PUT body; NULL where it has none of that name. */
-struct json_members {
-    const json_t *op, *key, *key64, *value, *encoding, *ttl, *revision;
+enum json_member_kind {
+    JSON_MEMBER_ABSENT,
+    JSON_MEMBER_STRING,
+    JSON_MEMBER_INTEGER,
+    JSON_MEMBER_OTHER, /* of another type */
 };
+/* A zeroed one is absent. */
+struct json_member {
+    enum json_member_kind kind;
+    struct varve_slice text; /* borrowed until the object that it is from goes; of a string */
+    int64_t number;          /* of an integer */
+};
+static inline bool json_member_is_given(const struct json_member *member)
+{
+    return member->kind != JSON_MEMBER_ABSENT;
+}
+bool json_member_is(const struct json_member *member, const char *text);
+
+/* The members of an operation, or of a PUT body. */
+struct json_members {
+    struct json_member op, key, key64, value, encoding, ttl, revision;
+};
+/* The one of that name; NULL if an operation, or a PUT body, has none such. */
+struct json_member *json_members_find(struct json_members *members, struct varve_slice name,
+                                      bool is_operation);
 void json_reader_collect(struct json_reader *reader, json_t *object, const char *parent,
                          bool is_operation, struct json_members *ret);
 
 bool json_reader_read_encoding(struct json_reader *reader, const char *parent,
-                               const json_t *encoding, bool *ret_utf8);
+                               const struct json_member *encoding, bool *ret_utf8);
 /* Appends the value's bytes to `bytes`, where `ret_value` lies. */
 void json_reader_read_value(struct json_reader *reader, const char *parent,
                             const struct json_members *members, struct buf *bytes,
                             struct varve_slice *ret_value);
-void json_reader_read_ttl(struct json_reader *reader, const char *parent, const json_t *ttl,
-                          uint64_t *ret_ttl_s);
+void json_reader_read_ttl(struct json_reader *reader, const char *parent,
+                          const struct json_member *ttl, uint64_t *ret_ttl_s);
 
 #endif
