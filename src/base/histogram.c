@@ -16,8 +16,7 @@ static size_t bucket_of(uint64_t value)
     return ((size_t)(shift + 1) << HISTOGRAM_SUB_BITS) + ((value >> shift) & (SUB_COUNT - 1));
 }
 
-/* The largest value that falls into the bucket. */
-static uint64_t bucket_top(size_t bucket)
+uint64_t histogram_bucket_top(size_t bucket)
 {
     if (bucket < SUB_COUNT)
         return bucket;
@@ -77,11 +76,16 @@ uint64_t histogram_percentile(const struct histogram *h, double percent)
     for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
         seen += load(&h->buckets[i]);
         if (seen >= rank) {
-            uint64_t top = bucket_top(i);
+            uint64_t top = histogram_bucket_top(i);
             return top < max ? top : max;
         }
     }
     return max;
+}
+
+uint64_t histogram_bucket_count(const struct histogram *h, size_t bucket)
+{
+    return load(&h->buckets[bucket]);
 }
 
 uint64_t histogram_count_up_to(const struct histogram *h, uint64_t bound)

@@ -25,6 +25,10 @@ void histogram_merge(struct histogram *into, const struct histogram *from);
 /* The value at or under which `percent` (0 to 100) of the values lie; 0 when empty. */
 uint64_t histogram_percentile(const struct histogram *h, double percent);
 
+/* The values of one bucket, and the greatest that falls into it. */
+uint64_t histogram_bucket_count(const struct histogram *h, size_t bucket);
+uint64_t histogram_bucket_top(size_t bucket);
+
 /* How many values are <= bound, up to the width of a bucket. */
 uint64_t histogram_count_up_to(const struct histogram *h, uint64_t bound);
 

@@ -5,6 +5,7 @@
 #include "base/crc32c.h"
 #include "os/heap.h"
 #include "programs/bench/bench.h"
+#include "programs/bench/compare.h"
 #include "programs/bench/options.h"
 
 #define EXIT_USAGE 2
@@ -34,11 +35,16 @@ int main(int count, char **arguments)
         return tell(&error, EXIT_USAGE);
     if (options.help)
         return print_help();
-    if (options.engine == &engine_varve) /* as varved does; the others keep what is theirs */
+    if (options.compared_count == 0 &&
+        options.engine == &engine_varve) /* as varved does; the others keep what is theirs */
         heap_set_up();
     if (options.software_crc)
         crc32c_use_software();
-    if (bench_run(&options, stdout, &error) != VARVE_OK)
+    enum varve_status status =
+        options.compared_count != 0
+            ? compare_run(&options, (size_t)count - 1, arguments + 1, stdout, &error)
+            : bench_run(&options, stdout, &error);
+    if (status != VARVE_OK)
         return tell(&error, EXIT_FAILURE);
     if (ferror(stdout) != 0 || fclose(stdout) != 0) {
         fprintf(stderr, "varve-bench: cannot write the output\n");

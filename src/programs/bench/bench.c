@@ -15,6 +15,7 @@
 #include "programs/bench/watch.h"
 
 #define PATH_BYTES 4096
+#define NS_PER_S 1000000000u
 
 struct bench {
     const struct bench_options *options;
@@ -30,6 +31,7 @@ struct bench {
 
     struct key_set keys;
     struct value_sums sums; /* remembers nothing but with --verify */
+    struct flow flow;
     struct permutation order;
     struct value_pool pool;
     struct crew_result result;
@@ -121,6 +123,46 @@ static void report_place(struct bench *bench, struct report *report)
     report->rss_most_bytes = process_rss_most_bytes();
 }
 
+/* The operations of a run, as far as they are known before it. */
+static uint64_t ops_of(const struct bench *bench, const struct workload *workload)
+{
+    const struct workload_counts counts = {
+        .keys = workload->needs_keys ? bench->keys.count * bench->options->threads
+                                     : bench->options->num,
+        .writes = bench->options->writes,
+        .reads = bench->options->reads,
+    };
+    return workload->extent != WORKLOAD_ONE ? workload_ops(workload, &counts) : 0;
+}
+
+/* Watches the store if that was asked for, and for whoever sits at a terminal the run. */
+static enum varve_status run_watched(struct bench *bench, const struct crew_orders *orders,
+                                     uint64_t *ret_table_space_most_bytes)
+{
+    const struct bench_options *options = bench->options;
+    bool is_timed = workload_is_drawn(orders->workload) && options->duration_s != 0;
+    struct progress progress = {
+        .out = stderr,
+        .workload = orders->workload->name,
+        .flow = &bench->flow,
+        .ops = ops_of(bench, orders->workload),
+        .duration_ns = is_timed ? options->duration_s * NS_PER_S : 0,
+    };
+    bool is_told = isatty(STDERR_FILENO) == 1;
+    flow_begin(&bench->flow, process_now_ns()); /* what it says of the run before is over */
+    struct watch *watch = NULL;
+    enum varve_status status = VARVE_OK;
+    if (options->watch || is_told)
+        status =
+            watch_start(options->watch ? bench->path : NULL, is_told ? &progress : NULL, &watch);
+    if (status != VARVE_OK)
+        return error_set(bench->ret_error, status, NULL, STATUS_NO_OFFSET, "cannot watch: %s",
+                         varve_status_text(status));
+    status = crew_run(orders, &bench->result, bench->ret_error);
+    *ret_table_space_most_bytes = watch_stop(watch);
+    return status;
+}
+
 static enum varve_status run_workload(struct bench *bench, const struct workload *workload,
                                       uint64_t step)
 {
@@ -132,6 +174,7 @@ static enum varve_status run_workload(struct bench *bench, const struct workload
         .keys = &bench->keys,
         .sums = &bench->sums,
         .order = &bench->order,
+        .flow = &bench->flow,
         .path = bench->path,
         .pool = &bench->pool,
     };
@@ -140,15 +183,8 @@ static enum varve_status run_workload(struct bench *bench, const struct workload
     struct engine_written before = {0}, after = {0};
     bench->engine->written(bench->store, &before);
     uint64_t device_before = process_device_write_bytes();
-    struct watch *watch = NULL;
-    enum varve_status status = VARVE_OK;
-    if (bench->options->watch)
-        status = watch_start(bench->path, &watch);
-    if (status != VARVE_OK)
-        return error_set(bench->ret_error, status, NULL, STATUS_NO_OFFSET, "cannot watch: %s",
-                         varve_status_text(status));
-    status = crew_run(&orders, result, bench->ret_error);
-    uint64_t table_space_most_bytes = watch != NULL ? watch_stop(watch) : 0;
+    uint64_t table_space_most_bytes = 0;
+    enum varve_status status = run_watched(bench, &orders, &table_space_most_bytes);
     if (status != VARVE_OK)
         return status;
     bench->engine->written(bench->store, &after);
@@ -162,6 +198,11 @@ static enum varve_status run_workload(struct bench *bench, const struct workload
         .user_bytes = result->user_bytes,
         .seconds = result->seconds,
         .times_ns = &result->times_ns,
+        .with_histogram = bench->options->histogram,
+        .rate = workload_is_drawn(workload) ? bench->options->rate : 0,
+        .has_pauses = workload->extent != WORKLOAD_ONE,
+        .longest_pause_ns = bench->flow.longest_pause_ns,
+        .silent_seconds = bench->flow.silent_seconds,
         .puts = result->puts,
         .put_bytes = result->put_bytes,
         .table_bytes = after.table_bytes - before.table_bytes,

@@ -12,6 +12,9 @@
 #include "programs/bench/ycsb.h"
 
 #define POOL_THREADS_MIN 2
+#define NS_PER_S 1000000000u
+
+_Static_assert(OPTIONS_THREADS_MAX <= FLOW_LANES, "each thread needs a lane of its own");
 
 /* Two streams of random numbers a thread, for its keys and for its values. */
 #define STREAMS_PER_THREAD 2u
@@ -26,6 +29,7 @@ struct crew {
     atomic_uint_fast64_t running; /* of those that are measured */
     atomic_bool done;
     uint64_t begin_ns, end_ns;
+    struct flow *flow;
     struct zipfian zipfian; /* only for a mix */
     size_t count;
     struct member *members;
@@ -52,6 +56,7 @@ static void gate_open(struct crew *crew)
 {
     mutex_lock(&crew->gate.lock);
     crew->begin_ns = process_now_ns();
+    flow_begin(crew->flow, crew->begin_ns);
     crew->gate.is_open = true;
     cond_broadcast(&crew->gate.opened);
     mutex_unlock(&crew->gate.lock);
@@ -61,6 +66,7 @@ static void member_run(struct thread_job *job)
 {
     struct member *member = (struct member *)job;
     gate_wait(member->crew);
+    pace_begin(&member->task.pace, member->crew->begin_ns);
     member->status = member->run(&member->task);
     if (member->measured && atomic_fetch_sub(&member->crew->running, 1) == 1) {
         member->crew->end_ns = process_now_ns();
@@ -73,6 +79,25 @@ static struct random numbers_of(const struct crew_orders *orders, size_t index)
 {
     return random_make(orders->options->seed,
                        orders->step * STREAMS_PER_STEP + index * STREAMS_PER_THREAD);
+}
+
+/* A run that ends by its time has no other end. */
+static struct pace pace_of(const struct crew_orders *orders, const struct task *task, uint64_t ops)
+{
+    const struct bench_options *options = orders->options;
+    struct pace pace = {
+        .count = ops / task->threads + (task->index < ops % task->threads),
+        .threads = task->threads,
+        .index = task->index,
+    };
+    if (!workload_is_drawn(orders->workload))
+        return pace;
+    pace.rate = options->rate;
+    if (options->duration_s != 0) {
+        pace.duration_ns = options->duration_s * NS_PER_S;
+        pace.count = UINT64_MAX;
+    }
+    return pace;
 }
 
 static enum varve_status member_init(struct member *member, struct crew *crew,
@@ -100,11 +125,12 @@ static enum varve_status member_init(struct member *member, struct crew *crew,
     task->zipfian = &crew->zipfian;
     task->index = index;
     task->threads = threads;
+    task->flow = orders->flow;
     task->path = orders->path;
     task->sync = options->sync || orders->workload->sync;
     if (member->measured) {
         task->first = ops / threads * index + (index < ops % threads ? index : ops % threads);
-        task->count = ops / threads + (index < ops % threads);
+        task->pace = pace_of(orders, task, ops);
     }
     task->numbers = numbers_of(orders, index);
     task->readers_done = &crew->done;
@@ -193,7 +219,7 @@ enum varve_status crew_run(const struct crew_orders *orders, struct crew_result 
     if (orders->workload->needs_keys && orders->keys->count == 0)
         return error_set(ret_error, VARVE_NOT_FOUND, NULL, STATUS_NO_OFFSET,
                          "%s: no key is left in the store", orders->workload->name);
-    struct crew crew = {0};
+    struct crew crew = {.flow = orders->flow};
     struct thread_pool *pool = NULL;
     mutex_init(&crew.gate.lock);
     cond_init(&crew.gate.opened);

@@ -19,6 +19,7 @@ struct crew_orders {
     void *store;
     struct key_set *keys;    /* afterwards with what the run has added and removed */
     struct value_sums *sums; /* of the last values; may remember nothing */
+    struct flow *flow;       /* may be looked at meanwhile */
     const struct permutation *order;
     const char *path; /* the store's directory */
     const struct value_pool *pool;

@@ -7,7 +7,7 @@ static const struct {
     const char *name;
     const struct engine *engine; /* NULL: not built in */
     const char *package;
-} engines[] = {
+} engines[ENGINE_COUNT] = {
     {"varve", &engine_varve, ""},
 #ifdef BENCH_WITH_LEVELDB
     {"leveldb", &engine_leveldb, "libleveldb-dev"},
@@ -24,7 +24,7 @@ static const struct {
 enum varve_status engine_find(const char *name, const struct engine **ret_engine,
                               struct varve_error *ret_error)
 {
-    for (size_t i = 0; i < sizeof engines / sizeof engines[0]; i++) {
+    for (size_t i = 0; i < ENGINE_COUNT; i++) {
         if (strcmp(name, engines[i].name) != 0)
             continue;
         if (engines[i].engine == NULL)

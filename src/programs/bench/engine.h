@@ -37,6 +37,8 @@ enum engine_compression {
     ENGINE_COMPRESSION_ZSTD
 };
 
+#define ENGINE_COUNT 3
+
 struct engine_settings {
     const char *path;
     bool create; /* if it is missing; else that is a failure */

@@ -14,6 +14,10 @@
 #define MEMTABLE_BYTES_MIN ((uint64_t)64 << 10)
 #define MEMTABLE_BYTES_MAX ((uint64_t)4 << 30)
 #define MEMORY_BUDGET_MIN ((uint64_t)4 << 20)
+#define DURATION_S_MAX 1000000u
+#define RATE_MAX 1000000000u
+#define ROUNDS_MAX 1000u
+#define ROUNDS_STANDARD 5
 #define INSERT_KEY_BYTES_MIN 16 /* so that no run comes to the last number */
 #define WORKLOADS_STANDARD                                                                         \
     "fillseq,fillrandom,filluniquerandom,overwrite,readrandom,readmissing,readseq,seekrandom,"     \
@@ -37,6 +41,24 @@ static enum varve_status refuse(const struct option *option, const char *value, 
 {
     return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET, "--%s=%s: %s", option->name,
                      value, why);
+}
+
+/* `value` has names with commas between them. */
+static enum varve_status for_each_name(struct bench_options *options, const struct option *option,
+                                       const char *value, option_fn add,
+                                       struct varve_error *ret_error)
+{
+    char *names = strdup(value);
+    if (names == NULL)
+        return error_set(ret_error, VARVE_NO_MEMORY, NULL, STATUS_NO_OFFSET, "out of memory");
+    enum varve_status status = VARVE_OK;
+    char *rest = names;
+    while (status == VARVE_OK && rest != NULL) {
+        const char *name = strsep(&rest, ",");
+        status = add(options, option, name, ret_error);
+    }
+    free(names);
+    return status;
 }
 
 static enum varve_status set_number(struct bench_options *options, const struct option *option,
@@ -69,6 +91,28 @@ static enum varve_status set_engine(struct bench_options *options, const struct 
                                     const char *value, struct varve_error *ret_error)
 {
     return engine_find(value, &options->engine, ret_error);
+}
+
+static enum varve_status add_compared(struct bench_options *options, const struct option *option,
+                                      const char *name, struct varve_error *ret_error)
+{
+    const struct engine *engine = NULL;
+    enum varve_status status = engine_find(name, &engine, ret_error);
+    if (status != VARVE_OK)
+        return status;
+    for (size_t i = 0; i < options->compared_count; i++) {
+        if (options->compared[i] == engine)
+            return refuse(option, name, "it is named twice", ret_error);
+    }
+    options->compared[options->compared_count++] = engine;
+    return VARVE_OK;
+}
+
+static enum varve_status set_compared(struct bench_options *options, const struct option *option,
+                                      const char *value, struct varve_error *ret_error)
+{
+    options->compared_count = 0;
+    return for_each_name(options, option, value, add_compared, ret_error);
 }
 
 static enum varve_status set_db(struct bench_options *options, const struct option *option,
@@ -132,18 +176,8 @@ static enum varve_status add_workload(struct bench_options *options, const struc
 static enum varve_status set_workloads(struct bench_options *options, const struct option *option,
                                        const char *value, struct varve_error *ret_error)
 {
-    char *names = strdup(value);
-    if (names == NULL)
-        return error_set(ret_error, VARVE_NO_MEMORY, NULL, STATUS_NO_OFFSET, "out of memory");
     options->workload_count = 0;
-    enum varve_status status = VARVE_OK;
-    char *rest = names;
-    while (status == VARVE_OK && rest != NULL) {
-        const char *name = strsep(&rest, ",");
-        status = add_workload(options, option, name, ret_error);
-    }
-    free(names);
-    return status;
+    return for_each_name(options, option, value, add_workload, ret_error);
 }
 
 #define FIELD(name) offsetof(struct bench_options, name)
@@ -183,6 +217,15 @@ static const struct option option_table[] = {
      FIELD(verify)},
     {"watch", NULL, "tell the most bytes that the tables took up while a workload ran", set_flag,
      FIELD(watch)},
+    {"duration", "SECONDS", "of workloads that draw keys, instead of writes or reads; 0: off",
+     set_number, FIELD(duration_s), 0, DURATION_S_MAX},
+    {"rate", "N", "operations a second in the same, all threads together; 0: no limit", set_number,
+     FIELD(rate), 0, RATE_MAX},
+    {"histogram", NULL, "tell all latencies of each workload, not only percentiles", set_flag,
+     FIELD(histogram)},
+    {"compare", "ENGINES", "run them in turn, in processes of their own, and print a table",
+     set_compared},
+    {"rounds", "N", "of a comparison; 5", set_number, FIELD(rounds), 1, ROUNDS_MAX},
     {"json", NULL, "one JSON object a line", set_flag, FIELD(json)},
 };
 #define OPTION_COUNT (sizeof option_table / sizeof option_table[0])
@@ -236,6 +279,42 @@ static enum varve_status check_order(const struct bench_options *options,
     return VARVE_OK;
 }
 
+/* What depends on the engine. */
+static enum varve_status check_engine(const struct bench_options *options,
+                                      const struct engine *engine, struct varve_error *ret_error)
+{
+    if (options->memory_budget_bytes != 0 && engine != &engine_varve)
+        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                         "--memory-budget: %s has no such limit", engine->name);
+    if (options->compaction == ENGINE_COMPACTION_TIERED && engine->is_leveled_only)
+        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                         "--compaction=tiered: %s has only the leveled policy", engine->name);
+    if (options->compression != ENGINE_COMPRESSION_NONE && !engine->has_lz4_and_zstd)
+        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                         "--compression: %s has neither lz4 nor zstd", engine->name);
+    return VARVE_OK;
+}
+
+/* Each round has a store of its own, and what comes out is a table. */
+static enum varve_status check_comparison(const struct bench_options *options,
+                                          struct varve_error *ret_error)
+{
+    if (options->compared_count == 0) {
+        if (options->rounds != 0)
+            return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                             "--rounds needs --compare=ENGINES");
+        return check_engine(options, options->engine, ret_error);
+    }
+    if (options->db != NULL || options->json || options->histogram || options->use_existing_db)
+        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
+                         "--compare prints a table of stores of its own: not with --db, "
+                         "--use-existing-db, --json or --histogram");
+    enum varve_status status = VARVE_OK;
+    for (size_t i = 0; status == VARVE_OK && i < options->compared_count; i++)
+        status = check_engine(options, options->compared[i], ret_error);
+    return status;
+}
+
 static enum varve_status check_together(const struct bench_options *options,
                                         struct varve_error *ret_error)
 {
@@ -249,16 +328,9 @@ static enum varve_status check_together(const struct bench_options *options,
     if (options->use_existing_db && options->db == NULL)
         return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
                          "--use-existing-db needs --db=DIRECTORY");
-    if (options->memory_budget_bytes != 0 && options->engine != &engine_varve)
-        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
-                         "--memory-budget: %s has no such limit", options->engine->name);
-    if (options->compaction == ENGINE_COMPACTION_TIERED && options->engine->is_leveled_only)
-        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
-                         "--compaction=tiered: %s has only the leveled policy",
-                         options->engine->name);
-    if (options->compression != ENGINE_COMPRESSION_NONE && !options->engine->has_lz4_and_zstd)
-        return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
-                         "--compression: %s has neither lz4 nor zstd", options->engine->name);
+    enum varve_status status = check_comparison(options, ret_error);
+    if (status != VARVE_OK)
+        return status;
     if (options->verify && (options->threads != 1 || options->use_existing_db))
         return error_set(ret_error, VARVE_INVALID, NULL, STATUS_NO_OFFSET,
                          "--verify takes one thread, and a store whose writes it has seen");
@@ -297,6 +369,8 @@ enum varve_status bench_options_parse(size_t count, char *const *arguments,
         options.writes = options.num;
     if (options.reads == 0)
         options.reads = options.num;
+    if (options.rounds == 0)
+        options.rounds = ROUNDS_STANDARD;
     *ret_options = options;
     return VARVE_OK;
 }
@@ -313,6 +387,12 @@ static const char help_end[] =
     "of keys and values written in the workload; \"log\" adds the log, \"device\" is what the "
     "kernel\n"
     "counts.\n"
+    "A pause is the longest time in which no operation of any thread ended, silent the whole\n"
+    "seconds in which none did. With --rate each operation has a start that was meant for it; one\n"
+    "that is late begins at once, and its latency is from the start that was meant. With "
+    "--duration\n"
+    "what is still due at the end is left out. --compare tells the median, the least and the\n"
+    "greatest of the rounds, and how many times faster than the better peer varve is.\n"
     "YCSB's keys are drawn with a skew of 0.99 and lie scattered, but for D; its inserts add keys\n"
     "behind the num first ones.\n"
     "What a store still merges after a workload counts in the next one; compact merges all and "

@@ -23,7 +23,12 @@ struct bench_options {
     size_t workload_count;
     uint64_t num, writes, reads, threads, key_bytes, value_bytes, cache_bytes, seed;
     uint64_t memtable_bytes, memory_budget_bytes;
-    bool sync, json, use_existing_db, software_crc, verify, watch;
+    uint64_t duration_s; /* of each workload that is drawn; 0: it ends by its count */
+    uint64_t rate;       /* of the same, operations a second; 0: as many as there can be */
+    bool sync, json, use_existing_db, software_crc, verify, watch, histogram;
+    const struct engine *compared[ENGINE_COUNT]; /* instead of `engine`, in this order */
+    size_t compared_count;                       /* 0: nothing is compared */
+    uint64_t rounds;                             /* of a comparison */
     enum engine_compaction compaction;
     enum engine_compression compression;
     const char *db; /* borrowed from the arguments; NULL: a temporary directory */

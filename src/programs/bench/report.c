@@ -5,7 +5,10 @@
 #define US_PER_S 1e6
 #define NS_PER_US 1e3
 
+#define HUNDRED 100.0
+
 #define RATIO_TEXT_BYTES 32
+#define HISTOGRAM_LINE_BUCKETS 8 /* buckets of a line for people: four lines a power of two */
 
 /* "a / b", or `none` where there is no b. */
 static const char *ratio(double a, double b, int decimals, const char *none,
@@ -25,6 +28,39 @@ static double percentile_us(const struct report *report, double percent)
 static double max_us(const struct report *report)
 {
     return (double)atomic_load_explicit(&report->times_ns->max, memory_order_relaxed) / NS_PER_US;
+}
+
+/* Not empty buckets, each with the greatest value that falls into it. */
+static void print_json_histogram(FILE *out, const struct histogram *times_ns)
+{
+    const char *separator = "";
+    fprintf(out, ",\"histogram\":[");
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        uint64_t count = histogram_bucket_count(times_ns, i);
+        if (count == 0)
+            continue;
+        fprintf(out, "%s[%.3f,%lu]", separator, (double)histogram_bucket_top(i) / NS_PER_US, count);
+        separator = ",";
+    }
+    fprintf(out, "]");
+}
+
+static void print_histogram(FILE *out, const struct histogram *times_ns)
+{
+    uint64_t all = 0, seen = 0;
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+        all += histogram_bucket_count(times_ns, i);
+    fprintf(out, "%16s %12s %9s %9s\n", "us, up to", "operations", "%", "% so far");
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i += HISTOGRAM_LINE_BUCKETS) {
+        uint64_t count = 0;
+        for (size_t k = i; k < i + HISTOGRAM_LINE_BUCKETS; k++)
+            count += histogram_bucket_count(times_ns, k);
+        seen += count;
+        if (count != 0)
+            fprintf(out, "%16.3f %12lu %9.4f %9.4f\n",
+                    (double)histogram_bucket_top(i + HISTOGRAM_LINE_BUCKETS - 1) / NS_PER_US, count,
+                    (double)count / (double)all * HUNDRED, (double)seen / (double)all * HUNDRED);
+    }
 }
 
 static void print_json_text(FILE *out, const char *text)
@@ -70,12 +106,20 @@ static void print_json(FILE *out, const struct report *report)
     fprintf(out, ",\"space_bytes\":%lu,\"rss_bytes\":%lu", report->space_bytes, report->rss_bytes);
     fprintf(out, ",\"rss_most_bytes\":%lu", report->rss_most_bytes);
     fprintf(out, ",\"table_space_bytes\":%lu", report->table_space_bytes);
+    fprintf(out, ",\"rate\":%s", ratio((double)report->rate, report->rate != 0, 0, "null", text));
+    fprintf(out, ",\"longest_pause_us\":%s",
+            ratio((double)report->longest_pause_ns, report->has_pauses ? NS_PER_US : 0, 3, "null",
+                  text));
+    fprintf(out, ",\"silent_seconds\":%s",
+            ratio((double)report->silent_seconds, report->has_pauses, 0, "null", text));
     if (report->table_space_most_bytes != 0)
         fprintf(out, ",\"table_space_most_bytes\":%lu", report->table_space_most_bytes);
     if (report->stats != NULL) {
         fprintf(out, ",\"stats\":");
         print_json_text(out, report->stats);
     }
+    if (report->with_histogram)
+        print_json_histogram(out, report->times_ns);
     fprintf(out, "}\n");
 }
 
@@ -90,6 +134,10 @@ static void print_line(FILE *out, const struct report *report)
             ratio((double)report->user_bytes / BYTES_PER_MB, report->seconds, 1, "-", text));
     fprintf(out, " %9.2f %9.2f %9.2f %11.1f", percentile_us(report, 50), percentile_us(report, 99),
             percentile_us(report, 99.9), max_us(report));
+    fprintf(
+        out, " %11s",
+        ratio((double)report->longest_pause_ns, report->has_pauses ? NS_PER_US : 0, 1, "-", text));
+    fprintf(out, " %6s", ratio((double)report->silent_seconds, report->has_pauses, 0, "-", text));
     fprintf(out, " %6s", ratio((double)report->table_bytes, puts, 2, "-", text));
     fprintf(out, " %6s", ratio((double)report->all_bytes, puts, 2, "-", text));
     fprintf(out, " %6s", ratio((double)report->device_bytes, puts, 2, "-", text));
@@ -97,14 +145,18 @@ static void print_line(FILE *out, const struct report *report)
             (double)report->rss_bytes / BYTES_PER_MB);
     if (report->stats != NULL)
         fprintf(out, "%s", report->stats);
+    if (report->with_histogram)
+        print_histogram(out, report->times_ns);
 }
 
 void report_print_head(FILE *out, bool json)
 {
     if (!json)
-        fprintf(out, "%-8s %-16s %3s %11s %9s %10s %8s %9s %9s %9s %11s %6s %6s %6s %9s %8s\n",
+        fprintf(out,
+                "%-8s %-16s %3s %11s %9s %10s %8s %9s %9s %9s %11s %11s %6s %6s %6s %6s %9s %8s\n",
                 "engine", "workload", "thr", "ops", "seconds", "us/op", "MB/s", "p50 us", "p99 us",
-                "p99.9 us", "max us", "w-amp", "log", "device", "space MB", "rss MB");
+                "p99.9 us", "max us", "pause us", "silent", "w-amp", "log", "device", "space MB",
+                "rss MB");
     fflush(out);
 }
 

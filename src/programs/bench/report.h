@@ -17,6 +17,11 @@ struct report {
     uint64_t ops, user_bytes;
     double seconds;
     const struct histogram *times_ns;
+    bool with_histogram;       /* all of it is told */
+    uint64_t rate;             /* operations a second that were meant to be; 0: any */
+    bool has_pauses;           /* else the next two mean nothing */
+    uint64_t longest_pause_ns; /* see flow.h */
+    uint64_t silent_seconds;
     uint64_t puts, put_bytes;
     uint64_t table_bytes, all_bytes, device_bytes; /* written for these puts */
     uint64_t space_bytes, rss_bytes;

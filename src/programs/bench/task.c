@@ -9,10 +9,24 @@ enum varve_status task_wrong(struct task *task, const char *what, struct varve_s
                      task->workload->name, (int)key.size, (const char *)key.data, what);
 }
 
+bool task_next(struct task *task)
+{
+    return pace_next(&task->pace);
+}
+
+void task_done(struct task *task)
+{
+    uint64_t now_ns = process_now_ns();
+    task->ops++;
+    histogram_record(&task->times_ns, pace_end(&task->pace, now_ns));
+    flow_note(task->flow, task->index, task->ops, now_ns);
+}
+
 void task_tick(struct task *task, uint64_t *last_ns)
 {
     uint64_t now_ns = process_now_ns();
     histogram_record(&task->times_ns, now_ns - *last_ns);
+    flow_note(task->flow, task->index, task->ops, now_ns);
     *last_ns = now_ns;
 }
 

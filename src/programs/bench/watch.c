@@ -14,14 +14,24 @@
 struct watch {
     struct thread_job job; /* the first field, so that a job is its watch */
     struct thread_pool *pool;
-    const char *path;
-    uint64_t most_bytes; /* its thread's alone until that has ended */
+    const char *path;          /* may be NULL */
+    struct progress *progress; /* likewise */
+    uint64_t most_bytes;       /* its thread's alone until that has ended */
     struct {
         struct mutex lock;
         struct cond ends;
         bool is_over;
     } mu;
 };
+
+static void look(struct watch *watch)
+{
+    uint64_t bytes = watch->path != NULL ? process_table_bytes(watch->path) : 0;
+    if (bytes > watch->most_bytes)
+        watch->most_bytes = bytes;
+    if (watch->progress != NULL)
+        progress_show(watch->progress, process_now_ns());
+}
 
 static void watch_run(struct thread_job *job)
 {
@@ -33,9 +43,7 @@ static void watch_run(struct thread_job *job)
             (void)cond_wait_for(&watch->mu.ends, &watch->mu.lock, WATCH_EVERY_MS);
         is_over = watch->mu.is_over;
         mutex_unlock(&watch->mu.lock);
-        uint64_t bytes = process_table_bytes(watch->path);
-        if (bytes > watch->most_bytes)
-            watch->most_bytes = bytes;
+        look(watch);
     }
 }
 
@@ -46,12 +54,15 @@ static void watch_free(struct watch *watch)
     free(watch);
 }
 
-enum varve_status watch_start(const char *path, struct watch **ret_watch)
+enum varve_status watch_start(const char *path, struct progress *progress, struct watch **ret_watch)
 {
     struct watch *watch = calloc(1, sizeof *watch);
     if (watch == NULL)
         return status_raise(VARVE_NO_MEMORY);
     watch->path = path;
+    watch->progress = progress;
+    if (progress != NULL)
+        progress_begin(progress, process_now_ns());
     watch->job = (struct thread_job){.run = watch_run, .kind = THREAD_JOB_URGENT};
     mutex_init(&watch->mu.lock);
     cond_init(&watch->mu.ends);
@@ -67,11 +78,15 @@ enum varve_status watch_start(const char *path, struct watch **ret_watch)
 
 uint64_t watch_stop(struct watch *watch)
 {
+    if (watch == NULL)
+        return 0;
     mutex_lock(&watch->mu.lock);
     watch->mu.is_over = true;
     cond_broadcast(&watch->mu.ends);
     mutex_unlock(&watch->mu.lock);
     thread_pool_free(watch->pool); /* waits for the last look */
+    if (watch->progress != NULL)
+        progress_clear(watch->progress);
     uint64_t most_bytes = watch->most_bytes;
     watch_free(watch);
     return most_bytes;

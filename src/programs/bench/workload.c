@@ -1,7 +1,8 @@
 /*
- * Each operation is timed from the end of the one before, so it includes the making of its key and
- * value: that is the same for all stores, and one look at the clock an operation is enough. Steps
- * of a whole pass are too short even for that; one in SCAN_TIMED_STEP is timed by itself.
+ * Without a rate each operation is timed from the end of the one before, so it includes the making
+ * of its key and value: that is the same for all stores, and one look at the clock an operation is
+ * enough. Steps of a whole pass are too short even for that; one in SCAN_TIMED_STEP is timed by
+ * itself.
  */
 #include "programs/bench/workload.h"
 
@@ -37,14 +38,12 @@ static uint64_t choose_once_each(struct task *task, uint64_t i)
 
 static enum varve_status run_fill(struct task *task)
 {
-    uint64_t last_ns = process_now_ns();
-    for (uint64_t i = 0; i < task->count; i++) {
-        enum varve_status status = task_put(task, task->workload->choose(task, i));
+    while (task_next(task)) {
+        enum varve_status status = task_put(task, task->workload->choose(task, task->ops));
         if (status != VARVE_OK)
             return status;
-        task_tick(task, &last_ns);
+        task_done(task);
     }
-    task->ops = task->puts;
     task->user_bytes = task->put_bytes;
     return VARVE_OK;
 }
@@ -52,8 +51,7 @@ static enum varve_status run_fill(struct task *task)
 /* Of the keys that were there at the beginning, so some go twice. */
 static enum varve_status run_delete(struct task *task)
 {
-    uint64_t last_ns = process_now_ns();
-    for (; task->ops < task->count; task->ops++) {
+    while (task_next(task)) {
         uint64_t number = key_set_draw(task->keys, &task->numbers);
         struct varve_slice key = generator_key(&task->generator, number);
         enum varve_status status = task->engine->remove(task->store, key, task->sync, &task->error);
@@ -61,7 +59,7 @@ static enum varve_status run_delete(struct task *task)
             return status;
         value_sums_forget(task->sums, number);
         task->put_bytes += key.size;
-        task_tick(task, &last_ns);
+        task_done(task);
     }
     task->user_bytes = task->put_bytes;
     return VARVE_OK;
@@ -70,13 +68,12 @@ static enum varve_status run_delete(struct task *task)
 /* From the keys of the first `range` numbers; if none of these is there, from the next one. */
 static enum varve_status read_range(struct task *task, uint64_t range)
 {
-    uint64_t last_ns = process_now_ns();
-    for (; task->ops < task->count; task->ops++) {
+    while (task_next(task)) {
         uint64_t number = key_set_from(task->keys, random_below(&task->numbers, range));
         enum varve_status status = task_get(task, number);
         if (status != VARVE_OK)
             return status;
-        task_tick(task, &last_ns);
+        task_done(task);
     }
     return VARVE_OK;
 }
@@ -93,8 +90,7 @@ static enum varve_status run_read_hot(struct task *task)
 
 static enum varve_status run_read_missing(struct task *task)
 {
-    uint64_t last_ns = process_now_ns();
-    for (; task->ops < task->count; task->ops++) {
+    while (task_next(task)) {
         uint64_t number = key_set_draw(task->keys, &task->numbers);
         struct varve_slice key = generator_missing_key(&task->generator, number);
         struct engine_value value = {0};
@@ -106,7 +102,7 @@ static enum varve_status run_read_missing(struct task *task)
         if (status != VARVE_NOT_FOUND)
             return status;
         task->user_bytes += key.size;
-        task_tick(task, &last_ns);
+        task_done(task);
     }
     return VARVE_OK;
 }
@@ -206,12 +202,11 @@ static enum varve_status seek_once(struct task *task, uint64_t number)
 
 static enum varve_status run_seek_random(struct task *task)
 {
-    uint64_t last_ns = process_now_ns();
-    for (; task->ops < task->count; task->ops++) {
+    while (task_next(task)) {
         enum varve_status status = seek_once(task, key_set_draw(task->keys, &task->numbers));
         if (status != VARVE_OK)
             return status;
-        task_tick(task, &last_ns);
+        task_done(task);
     }
     return VARVE_OK;
 }
@@ -230,8 +225,8 @@ static enum varve_status run_compact(struct task *task)
 {
     uint64_t last_ns = process_now_ns();
     enum varve_status status = task->engine->compact(task->store, &task->error);
-    task_tick(task, &last_ns);
     task->ops = 1;
+    task_tick(task, &last_ns);
     return status;
 }
 
@@ -254,8 +249,8 @@ static enum varve_status run_wait_for_compaction(struct task *task)
         written = written_now;
         tables = tables_now;
     }
-    task_tick(task, &begin_ns);
     task->ops = 1;
+    task_tick(task, &begin_ns);
     return VARVE_OK;
 }
 
@@ -389,6 +384,11 @@ const struct workload *workload_find(const char *name)
             return &workloads[i];
     }
     return NULL;
+}
+
+bool workload_is_drawn(const struct workload *workload)
+{
+    return workload->extent == WORKLOAD_WRITES || workload->extent == WORKLOAD_READS;
 }
 
 uint64_t workload_ops(const struct workload *workload, const struct workload_counts *counts)

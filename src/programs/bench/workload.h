@@ -12,7 +12,9 @@
 #include "base/histogram.h"
 #include "base/status.h"
 #include "programs/bench/engine.h"
+#include "programs/bench/flow.h"
 #include "programs/bench/generator.h"
+#include "programs/bench/pace.h"
 #include "programs/bench/value_sums.h"
 #include "programs/bench/zipfian.h"
 
@@ -28,8 +30,10 @@ struct task {
     const struct zipfian *zipfian; /* over the numbers of the set; only for a mix */
     const char *path;              /* the store's directory */
     bool sync;
-    uint64_t first, count;           /* its operations, of all of the run's */
+    uint64_t first;                  /* of all the run's operations, the first that is its own */
     uint64_t index, threads;         /* which it is of those that are measured */
+    struct pace pace;                /* of its operations, and how many it has at most */
+    struct flow *flow;               /* of the run's */
     struct random numbers;           /* from which the keys are drawn */
     struct generator generator;      /* of its own */
     const atomic_bool *readers_done; /* ends the writer beside them */
@@ -73,6 +77,10 @@ struct workload {
 const struct workload *workload_find(const char *name);
 /* In the order of the help; NULL at the end. */
 const struct workload *workload_at(size_t i);
+
+/* Whether its operations are drawn one by one, so that there may be any number of them, at any
+ * rate: those of --writes and --reads. */
+bool workload_is_drawn(const struct workload *workload);
 
 struct workload_counts {
     uint64_t keys, writes, reads;

@@ -5,7 +5,6 @@
  */
 #include "programs/bench/ycsb.h"
 
-#include "programs/bench/process.h"
 #include "programs/bench/task.h"
 
 #define HUNDRED 100
@@ -118,12 +117,11 @@ static enum varve_status step(struct task *task)
 
 enum varve_status ycsb_run(struct task *task)
 {
-    uint64_t last_ns = process_now_ns();
-    for (; task->ops < task->count; task->ops++) {
+    while (task_next(task)) {
         enum varve_status status = step(task);
         if (status != VARVE_OK)
             return status;
-        task_tick(task, &last_ns);
+        task_done(task);
     }
     task->user_bytes += task->put_bytes;
     return VARVE_OK;

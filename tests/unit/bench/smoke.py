@@ -6,6 +6,7 @@ Usage: smoke.py PROGRAM ENGINE built|absent
 
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -18,7 +19,8 @@ FIELDS = ['engine', 'workload', 'threads', 'ops', 'seconds', 'us_per_op', 'mb_pe
           'p99_us', 'p999_us', 'max_us', 'puts', 'write_amplification',
           'write_amplification_with_log', 'write_amplification_device', 'user_bytes', 'put_bytes',
           'written_table_bytes', 'written_bytes', 'written_device_bytes', 'space_bytes',
-          'rss_bytes', 'rss_most_bytes', 'table_space_bytes']
+          'rss_bytes', 'rss_most_bytes', 'table_space_bytes', 'rate', 'longest_pause_us',
+          'silent_seconds']
 WORKLOADS = ['fillseq', 'readseq', 'fillrandom', 'readseq', 'filluniquerandom', 'overwrite',
              'readrandom', 'readmissing', 'readseq', 'seekrandom', 'readwhilewriting', 'compact',
              'readrandom', 'readseq', 'readreverse', 'readhot', 'deleterandom', 'readseq',
@@ -51,6 +53,11 @@ class Absent(Bench):
         self.assertEqual((done.returncode, done.stdout), (2, ''))
         self.assertIn(f'the engine {ENGINE} was not built in', done.stderr)
 
+    def test_nor_is_it_compared(self):
+        done = self.run_program(f'--num={NUM}', f'--compare=varve,{ENGINE}', engine='varve')
+        self.assertEqual((done.returncode, done.stdout), (2, ''))
+        self.assertIn(f'the engine {ENGINE} was not built in', done.stderr)
+
 
 class Built(Bench):
     def check_all(self, threads):
@@ -77,6 +84,12 @@ class Built(Bench):
             self.assertGreater(report['puts'], 2 * NUM)
             return
         self.assertEqual(report['threads'], 1 if name == 'compact' else threads)
+        self.assertIsNone(report['rate'])
+        if name == 'compact':
+            self.assertIsNone(report['longest_pause_us'])
+        else:
+            self.assertGreater(report['longest_pause_us'], 0)
+            self.assertLessEqual(report['longest_pause_us'], report['seconds'] * 1e6 + 1)
         if name in ('readseq', 'readreverse'):
             self.assertEqual(report['ops'] % threads, 0)
             if filled not in SOME:
@@ -111,6 +124,73 @@ class Built(Bench):
         self.assertEqual(len(lines), 4)
         self.assertEqual(len({len(line) for line in lines}), 1)
         self.assertRegex(lines[2], rf'^{ENGINE} +readrandom +1 +100 ')
+
+    def test_a_duration_ends_what_is_drawn(self):
+        lines = self.run_well('--num=10', '--duration=1', '--threads=2', '--json',
+                              '--benchmarks=filluniquerandom,readrandom,readseq')
+        fill, read, scan = [json.loads(line) for line in lines.splitlines()]
+        self.assertEqual((fill['ops'], scan['ops']), (10, 20))
+        self.assertGreater(read['ops'], 20)
+        self.assertGreaterEqual(read['seconds'], 1)
+
+    def test_a_rate_holds_back_what_is_drawn(self):
+        lines = self.run_well('--num=100', '--reads=500', '--rate=1000', '--threads=2', '--json',
+                              '--benchmarks=filluniquerandom,ycsba')
+        fill, mix = [json.loads(line) for line in lines.splitlines()]
+        self.assertEqual((fill['rate'], mix['rate']), (None, 1000))
+        self.assertEqual(mix['ops'], 500)
+        self.assertGreaterEqual(mix['seconds'], 0.499)  # of the last one's start
+
+    def test_all_latencies_are_told(self):
+        told = ['--num=500', '--histogram', '--benchmarks=fillseq,readrandom,stats']
+        lines = [json.loads(line) for line in self.run_well('--json', *told).splitlines()]
+        for report in lines[:2]:
+            self.assertEqual(sum(count for _, count in report['histogram']), 500)
+            tops = [top for top, _ in report['histogram']]
+            self.assertEqual(tops, sorted(set(tops)))
+            self.assertGreaterEqual(tops[-1], report['max_us'])
+        self.assertNotIn('histogram', lines[2])
+        text = self.run_well(*told)
+        rows = [line.split() for line in text.splitlines()
+                if re.fullmatch(r' +[0-9.]+ +[0-9]+ +[0-9.]+ +[0-9.]+', line)]
+        self.assertEqual(sum(int(row[1]) for row in rows), 2 * 500)
+        self.assertEqual([row[3] for row in rows].count('100.0000'), 2)
+
+    def test_engines_are_compared_in_a_table(self):
+        engines = ['varve'] + [ENGINE] * (ENGINE != 'varve')
+        out = self.run_well('--num=200', '--compare=' + ','.join(engines), '--rounds=2',
+                            '--benchmarks=fillseq,readseq,readrandom,readseq')
+        rows = [line.split(' | ') for line in out.splitlines()]
+        self.assertEqual(len(rows), 6)
+        self.assertTrue(out.startswith('| us/op | ' + ' | '.join(engines)))
+        self.assertEqual([row[0] for row in rows[2:]],
+                         ['| fillseq', '| readseq', '| readrandom', '| readseq 2'])
+        for row in rows[2:]:
+            for cell in row[1:1 + len(engines)]:
+                self.assertRegex(cell, r'^[0-9.e-]+ \([0-9.e-]+–[0-9.e-]+\)')
+        self.assertEqual(os.listdir(self.directory.name), [])
+
+    def test_a_comparison_stops_with_the_run_that_fails(self):
+        done = subprocess.run([PROGRAM, f'--compare={ENGINE}', '--num=10'], capture_output=True,
+                              env=dict(os.environ, TMPDIR=self.path('none')), text=True,
+                              check=False)
+        self.assertEqual((done.returncode, done.stdout), (1, ''))
+        self.assertIn(self.path('none'), done.stderr)
+        self.assertIn(f'round 1 of {ENGINE} ended with status 1', done.stderr)
+
+    def test_a_terminal_is_told_how_far_it_is(self):
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        done = subprocess.run([PROGRAM, f'--engine={ENGINE}', '--num=100', '--json',
+                               '--benchmarks=fillseq,readseq'], stdout=subprocess.PIPE,
+                              stderr=slave, check=False)
+        os.close(slave)
+        self.assertEqual(done.returncode, 0)
+        said = os.read(master, 65536).decode()
+        self.assertRegex(said, '\r\x1b\\[Kfillseq: 100 operations, 100 %, [0-9]+ a second\r')
+        self.assertRegex(said, 'readseq: [0-9]+ operations, [0-9]+ %')
+        self.assertTrue(said.endswith('\r\x1b[K'))
+        self.assertEqual(len(done.stdout.splitlines()), 2)
 
     def test_odd_sizes(self):
         self.run_well('--num=300', '--key-bytes=3', '--value-bytes=0', '--sync',

@@ -42,7 +42,8 @@ START_TEST(defaults)
     ck_assert_uint_gt(options.workload_count, 1);
     ck_assert_ptr_null(options.db);
     ck_assert(!options.sync && !options.json && !options.use_existing_db && !options.help);
-    ck_assert(!options.software_crc && !options.verify && !options.watch);
+    ck_assert(!options.software_crc && !options.verify && !options.watch && !options.histogram);
+    ck_assert_uint_eq(options.duration_s + options.rate + options.compared_count, 0);
     ck_assert_uint_eq(options.writes, 1000000);
     ck_assert_uint_eq(options.reads, 1000000);
     ck_assert_int_eq(options.compaction, ENGINE_COMPACTION_OWN);
@@ -79,6 +80,16 @@ START_TEST(every_option_is_taken)
     ck_assert_uint_eq(options.reads, 7);
     ck_assert(options.verify && options.watch);
     ck_assert_int_eq(options.compression, ENGINE_COMPRESSION_ZSTD);
+    ck_assert_int_eq(parse("--duration=3 --rate=1000000000 --histogram"), VARVE_OK);
+    ck_assert_uint_eq(options.duration_s, 3);
+    ck_assert_uint_eq(options.rate, 1000000000);
+    ck_assert(options.histogram);
+    ck_assert_int_eq(parse("--compare=varve --rounds=7"), VARVE_OK);
+    ck_assert_uint_eq(options.compared_count, 1);
+    ck_assert_ptr_eq(options.compared[0], &engine_varve);
+    ck_assert_uint_eq(options.rounds, 7);
+    ck_assert_int_eq(parse("--compare=varve"), VARVE_OK);
+    ck_assert_uint_eq(options.rounds, 5);
 }
 END_TEST
 
@@ -140,6 +151,18 @@ START_TEST(what_is_wrong_is_named)
         {"--compression=snappy", "--compression=snappy"},
         {"--verify --threads=2", "--verify"},
         {"--verify --use-existing-db --db=x --benchmarks=readseq", "--verify"},
+        {"--duration=-1", "--duration=-1"},
+        {"--rate=1000000001", "--rate=1000000001"},
+        {"--histogram=yes", "--histogram=yes"},
+        {"--compare=", "engine is called ;"},
+        {"--compare=varve,sqlite", "sqlite"},
+        {"--compare=varve,varve", "twice"},
+        {"--rounds=3", "--compare"},
+        {"--compare=varve --rounds=0", "--rounds=0"},
+        {"--compare=varve --rounds=1001", "1 to 1000"},
+        {"--compare=varve --json", "--json"},
+        {"--compare=varve --histogram", "--histogram"},
+        {"--compare=varve --db=x", "--db"},
         {"--benchmarks=fillseq,nothing", "\"nothing\""},
         {"--benchmarks=", "\"\""},
         {"--benchmarks=fillseq,", "\"\""},

@@ -224,6 +224,7 @@ static const struct engine engine_memory = {
 static struct memory_store store;
 static struct key_set keys;
 static struct value_sums sums;
+static struct flow flow;
 static struct permutation order;
 static struct value_pool pool;
 static struct crew_result result;
@@ -268,6 +269,7 @@ static enum varve_status run(const char *name, uint64_t threads)
         .keys = &keys,
         .sums = &sums,
         .order = &order,
+        .flow = &flow,
         .path = ".",
         .pool = &pool,
     };
@@ -276,6 +278,14 @@ static enum varve_status run(const char *name, uint64_t threads)
     memset(&error, 0, sizeof error);
     store.puts = store.removes = store.most_read = 0;
     return crew_run(&orders, &result, &error);
+}
+
+/* Of all that is timed; of a whole pass that is one entry in 17. */
+static void check_flow(uint64_t ops)
+{
+    ck_assert_uint_eq(flow_ops(&flow), ops);
+    ck_assert_uint_gt(flow.longest_pause_ns, 0);
+    ck_assert_double_le((double)flow.longest_pause_ns, result.seconds * 1e9 + 1);
 }
 
 static uint64_t present_count(void)
@@ -305,6 +315,7 @@ START_TEST(fills_write_each_key_once)
             ck_assert_uint_eq(store.syncs, 0);
             ck_assert_uint_eq(present_count(), NUM);
             ck_assert_uint_eq(keys.count, NUM);
+            check_flow(NUM);
         }
     }
 }
