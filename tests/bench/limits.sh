@@ -3,18 +3,23 @@
 #
 #   sh tests/bench/limits.sh
 #
-# Medians of ROUNDS (5) interleaved rounds; SECONDS_EACH (3) for each way of syncing. Prints a
-# Markdown table. About two minutes.
+# Medians of ROUNDS (5) interleaved rounds; SECONDS_EACH (3) for each way of syncing, and for
+# the rest DIVISOR (1), by which its sizes are divided. Prints a Markdown table. About two minutes.
 title="limits"
 . "$(dirname "$0")/../show/common.sh"
 
 rounds=${ROUNDS:-5}
 seconds=${SECONDS_EACH:-3}
+divisor=${DIVISOR:-1}
 bench=$build/tests/bench
 
 # note ROW COLUMN FIGURE
 note() {
     printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$work/figures"
+}
+
+limit() {
+    "$bench/limits_bench" "$1" "$divisor" || fail "$1"
 }
 
 # sync_once HOW ROW
@@ -36,10 +41,10 @@ while [ $round -lt "$rounds" ]; do
     sync_once extending "durable write, growing file"
     sync_once dsync "durable write, O_DSYNC, zeroed file"
     sync_once mapped "durable write, mapping of a zeroed file"
-    note "memcpy, GB/s" median "$("$bench/limits_bench" memcpy)"
-    note "crc32c, GB/s" median "$("$bench/limits_bench" crc32c)"
-    note "crc32c in software, GB/s" median "$("$bench/limits_bench" crc32c-software)"
-    note "skip list, random insert, us" median "$("$bench/limits_bench" skiplist)"
-    note "skip list, insert in order, us" median "$("$bench/limits_bench" skiplist-in-order)"
+    note "memcpy, GB/s" median "$(limit memcpy)"
+    note "crc32c, GB/s" median "$(limit crc32c)"
+    note "crc32c in software, GB/s" median "$(limit crc32c-software)"
+    note "skip list, random insert, us" median "$(limit skiplist)"
+    note "skip list, insert in order, us" median "$(limit skiplist-in-order)"
 done
 python3 "$root/tests/bench/table.py" --title "limit, $rounds rounds" "$work/figures"

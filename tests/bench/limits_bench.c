@@ -1,10 +1,11 @@
 /*
  * limits_bench.c: what the machine allows at most, for parts that every engine has.
  *
- * limits_bench memcpy | crc32c | crc32c-software | skiplist | skiplist-in-order
+ * limits_bench memcpy | crc32c | crc32c-software | skiplist | skiplist-in-order [DIVISOR]
  *
  * memcpy and the crcs go over memory that no cache holds, and print GB/s. The lists take COUNT
- * entries of KEY_BYTES and VALUE_BYTES, nothing around them, and print microseconds an insert.
+ * entries of KEY_BYTES and VALUE_BYTES, nothing around them, and print microseconds an insert. With
+ * a DIVISOR up to DIVISOR_MAX it is only so much of all that: to try the program, not the machine.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -25,6 +26,9 @@
 #define KEY_BYTES 16u
 #define VALUE_BYTES 100u
 #define CHUNK_BYTES ((size_t)1 << 20)
+#define DIVISOR_MAX 1000u
+
+static size_t area_bytes = AREA_BYTES, count = COUNT;
 
 static double now_s(void)
 {
@@ -35,9 +39,9 @@ static double now_s(void)
 
 static uint8_t *area_make(void)
 {
-    uint8_t *area = malloc(AREA_BYTES);
+    uint8_t *area = malloc(area_bytes);
     must(area != NULL);
-    memset(area, 'x', AREA_BYTES);
+    memset(area, 'x', area_bytes);
     return area;
 }
 
@@ -47,13 +51,13 @@ static double copy_rate(void)
     double begin_s = now_s();
     for (unsigned pass = 0; pass < PASSES; pass++) {
         from[pass]++; /* or one copy would do */
-        memcpy(to, from, AREA_BYTES);
+        memcpy(to, from, area_bytes);
     }
     double took_s = now_s() - begin_s;
-    must(memcmp(from, to, AREA_BYTES) == 0);
+    must(memcmp(from, to, area_bytes) == 0);
     free(from);
     free(to);
-    return PASSES * (double)AREA_BYTES / took_s / 1e9;
+    return PASSES * (double)area_bytes / took_s / 1e9;
 }
 
 /* A block a call, as tables are read and written. */
@@ -62,12 +66,12 @@ static double crc_rate(uint32_t (*extend)(uint32_t crc, const void *data, size_t
     uint8_t *area = area_make();
     uint32_t sum = 0;
     double begin_s = now_s();
-    for (size_t at = 0; at < AREA_BYTES; at += BLOCK_BYTES)
+    for (size_t at = 0; at < area_bytes; at += BLOCK_BYTES)
         sum ^= extend((uint32_t)at, area + at, BLOCK_BYTES);
     double took_s = now_s() - begin_s;
     must(sum != 1); /* whatever it is, it is needed */
     free(area);
-    return (double)AREA_BYTES / took_s / 1e9;
+    return (double)area_bytes / took_s / 1e9;
 }
 
 static double insert_us(bool in_order)
@@ -80,7 +84,7 @@ static double insert_us(bool in_order)
     arena_init(&arena, CHUNK_BYTES, NULL);
     must_ok(skiplist_init(&list, &arena));
     double begin_s = now_s();
-    for (uint64_t i = 0; i < COUNT; i++) {
+    for (uint64_t i = 0; i < count; i++) {
         uint64_t number = in_order ? i : prng_next(&prng);
         snprintf(key, sizeof key, "%016llx", (unsigned long long)number);
         must_ok(arena_reserve(&arena, skiplist_room(&list, 1, KEY_BYTES + VALUE_BYTES)));
@@ -89,12 +93,17 @@ static double insert_us(bool in_order)
     }
     double took_s = now_s() - begin_s;
     arena_deinit(&arena, NULL, 0);
-    return took_s * 1e6 / COUNT;
+    return took_s * 1e6 / (double)count;
 }
 
 int main(int argc, char **argv)
 {
-    const char *what = argc == 2 ? argv[1] : "";
+    const char *what = argc >= 2 ? argv[1] : "";
+    unsigned long divisor = argc == 3 ? strtoul(argv[2], NULL, 10) : 1;
+    if (argc > 3 || divisor == 0 || divisor > DIVISOR_MAX)
+        return 2;
+    area_bytes /= divisor;
+    count /= divisor;
     double figure = 0;
     if (strcmp(what, "memcpy") == 0)
         figure = copy_rate();

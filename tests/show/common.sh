@@ -1,10 +1,11 @@
 # Sourced by the show scripts: the release build they look at, a daemon, and the closing line.
 #
 # Each script shows one line of what its issue promises, and ends with `SHOWN …` and 0 or with
-# `NOT SHOWN …` and 1. VARVED names a daemon to look at instead of the one built here.
+# `NOT SHOWN …` and 1. VARVED names a daemon to look at instead of the one built here,
+# SHOW_BUILD a folder of meson's in which all is built already.
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
-build=$root/build-show
+build=${SHOW_BUILD:-$root/build-show}
 work=
 daemon=
 
@@ -25,15 +26,19 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 1' INT TERM
 
-# Builds everything, sets VARVED, makes a folder for the run on the disk of the checkout.
-prepare() {
-    unset VARVE_LISTEN VARVE_DATA_DIR VARVE_CONFIG
+build_all() {
     [ -f "$build/build.ninja" ] || meson setup "$build" "$root" --buildtype=release >/dev/null ||
         fail "meson setup"
     ninja -C "$build" >"$build/show.log" 2>&1 || {
         tail -20 "$build/show.log"
         fail "the build"
     }
+}
+
+# Builds everything, sets VARVED, makes a folder for the run on the disk of the checkout.
+prepare() {
+    unset VARVE_LISTEN VARVE_DATA_DIR VARVE_CONFIG
+    [ -n "${SHOW_BUILD:-}" ] || build_all
     VARVED=${VARVED:-$build/src/programs/varved}
     [ -x "$VARVED" ] || fail "no daemon at $VARVED"
     export VARVED
