@@ -9,6 +9,16 @@
  * one wake-up at most, however many connections wait for it. A resumed connection is not in any
  * epoll set: the daemon has to be run at once to go on with it.
  *
+ * A suspended connection is taken out of the epoll set and put in again, and its socket is read
+ * from to see what it has missed: three system calls, where a request and its answer take two. So a
+ * commit is first waited for without that (it lingers): libmicrohttpd then calls the handler at
+ * every turn, and has no time to sleep, it says. The loop sleeps all the same once a run of the
+ * daemon has called nobody else. If libmicrohttpd has left something to do in such a run, and said
+ * so to nobody, it is done in the next one, which comes with the commit at the latest. What lingers
+ * for LINGER_TURNS is suspended after all, so that a turn does not become dear where many wait for
+ * long. libmicrohttpd watches a connection that lingers, and may close it: its exchange is then an
+ * orphan until the store is done with it.
+ *
  * A turn: sleep unless there is something to do, take what was delivered, run the daemon, queue the
  * writes that it brought in one step, now and then look for connections that have had their time.
  */
@@ -36,6 +46,7 @@
 #define CONNECTIONS_TO_REFUSE 64u
 #define LISTEN_BACKLOG 1024u
 #define SLEEP_MS 250
+#define LINGER_TURNS 32u
 #define DRAIN_SLEEP_MS 20
 #define REAP_EVERY_MS 500u
 
@@ -83,14 +94,39 @@ void event_loop_expect(struct event_loop *loop)
     loop->waiting++;
 }
 
+void event_loop_linger(struct exchange *exchange)
+{
+    exchange->lingers = true;
+    exchange->turns_waited = 0;
+    exchange->loop->lingering++;
+}
+
+/* True if it did. */
+static bool stop_lingering(struct exchange *exchange)
+{
+    bool lingered = exchange->lingers;
+    exchange->lingers = false;
+    exchange->loop->lingering -= lingered;
+    return lingered;
+}
+
+void event_loop_linger_on(struct exchange *exchange)
+{
+    if (++exchange->turns_waited == LINGER_TURNS && stop_lingering(exchange))
+        event_loop_suspend(exchange);
+}
+
 static void wake(struct event_loop *loop, struct exchange *exchange)
 {
+    bool lingered = stop_lingering(exchange);
     loop->waiting--;
-    if (!exchange_on_delivered(exchange) || !exchange->suspended)
+    if (!exchange_on_delivered(exchange) || (!lingered && !exchange->suspended))
+        return;
+    loop->resumed = true;
+    if (!exchange->suspended)
         return;
     exchange->suspended = false;
     MHD_resume_connection(exchange->connection);
-    loop->resumed = true;
 }
 
 void event_loop_gather(struct event_loop *loop, struct varve_db *db,
@@ -149,14 +185,21 @@ static void sleep_for_events(struct event_loop *loop)
     }
 }
 
+/* Whether the daemon has left something to do, other than to ask those that linger. */
+static bool has_more_to_do(struct event_loop *loop)
+{
+    MHD_UNSIGNED_LONG_LONG timeout_ms = 0;
+    return (loop->lingering == 0 || loop->moved) &&
+           MHD_get_timeout(loop->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0;
+}
+
 static void run_daemon(struct event_loop *loop)
 {
     loop->resumed = false;
+    loop->moved = false;
     MHD_run(loop->daemon);
     queue_gathered(loop);
-    MHD_UNSIGNED_LONG_LONG timeout_ms = 0;
-    loop->wakes_again =
-        loop->resumed || (MHD_get_timeout(loop->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0);
+    loop->wakes_again = loop->resumed || has_more_to_do(loop);
 }
 
 static void reap_scan(struct event_loop *loop, struct connection *c)
@@ -278,6 +321,7 @@ static void on_connection(void *context, struct MHD_Connection *mhd_connection,
 {
     struct event_loop *loop = context;
     struct service *service = loop->service;
+    loop->moved = true;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         struct connection *connection = calloc(1, sizeof *connection);
         *socket_context = connection;

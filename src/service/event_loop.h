@@ -48,10 +48,12 @@ struct event_loop {
     uint64_t reaped_ms;        /* when connections were last looked through */
     uint64_t refused_before;   /* answers of all loops, for which there was no room, until then */
     uint64_t serial;           /* of its requests */
-    bool resumed;              /* a connection was resumed since the daemon ran */
+    bool resumed;              /* a wait was over since the daemon ran */
+    bool moved;                /* the daemon did more than ask those that linger when it ran */
     bool wakes_again;          /* the daemon has more to do at once */
     bool quiesced;             /* the listener is closed */
     size_t waiting;            /* write requests that are to be delivered */
+    size_t lingering;          /* of them: those whose connections are not suspended */
     /* writes of this turn, to be queued in one step when the daemon has run */
     struct varve_db *gathered_db;
     struct varve_write_request *gathered, **gathered_end;
@@ -79,6 +81,10 @@ void event_loop_join(struct event_loop *loop);
 /* Suspends the connection of an exchange until its write request is delivered, which has been
  * expected, or will be. */
 void event_loop_suspend(struct exchange *exchange);
+/* The same for what is likely to be delivered soon: the daemon asks for the answer turn by turn,
+ * and is told each time by event_loop_linger_on that there is none yet. */
+void event_loop_linger(struct exchange *exchange);
+void event_loop_linger_on(struct exchange *exchange);
 /* One write request more will be delivered: the loop does not end before. */
 void event_loop_expect(struct event_loop *loop);
 /* Queues a write at the end of this turn, with all others of the turn. Its exchange waits already.

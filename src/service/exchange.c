@@ -142,6 +142,7 @@ static void exchange_put_back(struct exchange *exchange)
 void *exchange_on_target(void *context, const char *target, struct MHD_Connection *connection)
 {
     struct event_loop *loop = context;
+    loop->moved = true;
     struct connection *peer =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     if (peer == NULL || target == NULL)
@@ -298,14 +299,16 @@ void exchange_on_completed(void *context, struct MHD_Connection *connection, voi
     struct event_loop *loop = context;
     struct exchange *done = *exchange;
     *exchange = NULL;
+    loop->moved = true;
     if (done == NULL)
         return;
     if (done->answer.streams)
         record(done);
     connection_enter(done->peer, CONNECTION_IDLE, loop->now_ms);
     done->peer->scan = NULL;
-    done->orphaned =
-        done->scan != NULL && stream_end(done, reason == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    done->orphaned = done->lingers; /* its client has gone meanwhile */
+    if (done->scan != NULL)
+        done->orphaned = stream_end(done, reason == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     if (!done->orphaned)
         exchange_put_back(done);
 }
@@ -570,6 +573,11 @@ enum MHD_Result exchange_on_request(void *context, struct MHD_Connection *connec
     struct exchange *exchange = *context_of_request;
     if (exchange == NULL)
         return MHD_NO;
+    if (exchange->lingers) {
+        event_loop_linger_on(exchange);
+        return MHD_YES;
+    }
+    exchange->loop->moved = true;
     switch (exchange->phase) {
     case EXCHANGE_NEW:
         return begin(exchange, method, version);

@@ -122,6 +122,8 @@ struct exchange {
     bool waits_for_job;
     struct varve_slice job_start, job_end; /* of a merge; empty: no bound */
     bool suspended;                        /* its connection is, until `write` is delivered */
+    bool lingers;                          /* the same without that: it is asked turn by turn */
+    unsigned turns_waited;                 /* how often it was */
     bool orphaned; /* its connection has gone; freed when `write` is delivered */
 
     bool has_problem; /* beats the answer */
@@ -166,7 +168,7 @@ enum exchange_step exchange_fail(struct exchange *exchange, enum varve_status st
 
 /* An empty batch of the exchange's own. VARVE_NO_MEMORY. */
 MUST_CHECK enum varve_status exchange_begin_batch(struct exchange *exchange);
-/* Suspends and commits `batch`; the route's finish finds status and revision in `write`. Keys of
+/* Waits and commits `batch`; the route's finish finds status and revision in `write`. Keys of
  * conditions that are not in memory are read by a worker. */
 enum exchange_step exchange_commit(struct exchange *exchange);
 /* Suspends and has `run` (a job of this exchange) done by a worker, which ends with

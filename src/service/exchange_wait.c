@@ -1,6 +1,7 @@
 /*
- * An exchange waits for a commit or for a worker: its connection is suspended, its write request
- * lent, and delivered back to the loop when the wait is over.
+ * An exchange waits for a commit or for a worker: its connection is suspended, or lingers first (a
+ * commit is soon done), its write request lent, and delivered back to the loop when the wait is
+ * over.
  *
  * The loop queues the writes of a turn in one step, which does not wait for the disk. A write whose
  * conditions would have to comes back undone, and a worker queues it.
@@ -21,13 +22,13 @@ static void wait(struct exchange *exchange)
 {
     exchange->phase = EXCHANGE_WAITING;
     exchange->write.receiver = &exchange->loop->receiver;
-    event_loop_suspend(exchange);
     event_loop_expect(exchange->loop);
 }
 
 enum exchange_step exchange_commit(struct exchange *exchange)
 {
     wait(exchange);
+    event_loop_linger(exchange);
     exchange->write.batch = exchange->batch;
     exchange->write.sync = exchange->sync;
     event_loop_gather(exchange->loop, exchange->db, &exchange->write);
@@ -38,6 +39,7 @@ enum exchange_step exchange_work(struct exchange *exchange, enum thread_job_kind
                                  void (*run)(struct thread_job *job))
 {
     wait(exchange);
+    event_loop_suspend(exchange);
     exchange->job.run = run;
     exchange->job.kind = kind;
     thread_pool_submit(exchange->loop->service->workers, &exchange->job);
