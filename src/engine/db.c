@@ -14,7 +14,7 @@
 #include "engine/recovery_scan.h"
 
 /* Pieces of memtable memory, and how many of them rest between memtables. */
-#define MEMTABLE_CHUNK_BYTES_MOST ((size_t)1 << 20)
+#define MEMTABLE_CHUNK_BYTES_MOST ARENA_HUGE_CHUNK_BYTES
 #define MEMTABLE_CHUNKS_LEAST 8u
 
 /* The part of a memory budget that batches in the queue may take. */

@@ -6,10 +6,10 @@
 #ifndef ENGINE_MEMTABLE_H
 #define ENGINE_MEMTABLE_H
 
-#include "base/arena.h"
 #include "engine/memory_budget.h"
 #include "format/batch_codec.h"
 #include "format/entry.h"
+#include "os/arena.h"
 
 struct memtable;
 

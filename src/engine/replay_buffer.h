@@ -5,9 +5,9 @@
 #ifndef ENGINE_REPLAY_BUFFER_H
 #define ENGINE_REPLAY_BUFFER_H
 
-#include "base/arena.h"
 #include "format/batch_codec.h"
 #include "format/entry.h"
+#include "os/arena.h"
 #include "os/env.h"
 
 struct replay_item;

@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/arena.h"
 #include "format/entry.h"
+#include "os/arena.h"
 
 /* With a branching of 4: good for 4^16 entries. */
 #define SKIPLIST_LINE_BYTES 64u /* of the processor's cache */

@@ -2,9 +2,9 @@
 #include <check.h>
 #include <string.h>
 
-#include "base/arena.h"
 #include "budget.h"
 #include "must.h"
+#include "os/arena.h"
 #include "prng.h"
 #include "run_suite.h"
 

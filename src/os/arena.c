@@ -4,9 +4,10 @@
  * that chunk, and all that is still promised fits into it. So a reservation wastes no more of the
  * current chunk than one piece.
  */
-#include "base/arena.h"
+#include "os/arena.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define PIECE_ALIGN 8u
 #define OWN_CHUNK_FRACTION 4u /* a piece larger than 1/4 chunk gets its own */
@@ -16,6 +17,7 @@ struct arena_chunk {
     size_t bytes; /* of data */
     _Alignas(16) uint8_t data[];
 };
+_Static_assert(sizeof(struct arena_chunk) == ARENA_CHUNK_HEADER_BYTES, "as arena.h says");
 
 static void chunks_push(struct arena_chunks *chunks, struct arena_chunk *chunk)
 {
@@ -43,11 +45,22 @@ void arena_chunks_deinit(struct arena_chunks *chunks)
         free(chunk);
 }
 
+/* The advice is no more than that: without it the chunk lies in small pages. */
+static void *huge_pages_alloc(size_t bytes)
+{
+    void *memory = aligned_alloc(ARENA_HUGE_PAGE_BYTES, bytes);
+    if (memory != NULL)
+        madvise(memory, bytes, MADV_HUGEPAGE);
+    return memory;
+}
+
 static struct arena_chunk *chunk_new(struct arena *arena, size_t bytes)
 {
     if (bytes > PTRDIFF_MAX - sizeof(struct arena_chunk)) /* pointers must stay subtractable */
         return NULL;
-    struct arena_chunk *chunk = malloc(sizeof *chunk + bytes);
+    size_t whole = sizeof(struct arena_chunk) + bytes;
+    struct arena_chunk *chunk =
+        whole % ARENA_HUGE_PAGE_BYTES == 0 ? huge_pages_alloc(whole) : malloc(whole);
     if (chunk == NULL)
         return NULL;
     chunk->bytes = bytes;

@@ -1,10 +1,10 @@
 /*
- * base/arena.h: memory that is given out in small pieces and taken back all at once. Chunks can be
+ * os/arena.h: memory that is given out in small pieces and taken back all at once. Chunks can be
  * handed from one arena to the next, so that a new memtable does not fault its pages in again.
  * One thread allocates; the pieces may be read by others. Not thread safe otherwise.
  */
-#ifndef BASE_ARENA_H
-#define BASE_ARENA_H
+#ifndef OS_ARENA_H
+#define OS_ARENA_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,6 +13,13 @@
 #include "base/status.h"
 
 struct arena_chunk;
+
+/* A chunk that fills pages of 2 MiB, header included, is laid into such pages where the system has
+ * them: pieces are visited at random, and every visit to another small page costs a walk through
+ * the page tables. */
+#define ARENA_HUGE_PAGE_BYTES ((size_t)2 << 20)
+#define ARENA_CHUNK_HEADER_BYTES 16u
+#define ARENA_HUGE_CHUNK_BYTES (ARENA_HUGE_PAGE_BYTES - ARENA_CHUNK_HEADER_BYTES)
 
 /* Chunks at rest. The owner guards it. A zeroed one is empty. */
 struct arena_chunks {
