@@ -78,6 +78,8 @@ find_before(const struct skiplist *list, const struct probe *probe, struct skipl
     size_t level = atomic_load_explicit(&list->height, memory_order_relaxed) - 1;
     for (;;) {
         struct skiplist_node *next = node_next(node, level);
+        if (level > 0) /* wanted as often as not, when `next` has been read */
+            __builtin_prefetch(node_next(node, level - 1));
         if (next != beyond && next != NULL && node_is_before(next, probe)) {
             node = next;
             continue;
