@@ -15,6 +15,7 @@
 
 #define ZERO_PIECE_BYTES 65536u
 #define PADDING_BYTES_MAX (WAL_FRAME_ALIGN - 1) /* always reserved: commit takes no memory */
+#define STORE_AFTER_FRAMES 64u                  /* without a sync between them */
 #define FRAME_KEEP_BYTES_MAX (4u << 20)         /* a larger buffer is given back after its frame */
 
 static const uint8_t zeros[ZERO_PIECE_BYTES];
@@ -167,6 +168,15 @@ static void frame_finish(struct wal_writer *writer)
     fixed32_encode(at + WAL_FRAME_CRC, crc32c_mask(crc));
 }
 
+/* A writer whose frames are synced one by one, or soon, does not store. */
+static enum varve_status frame_write(struct wal_writer *writer)
+{
+    struct varve_slice frame = buf_slice(&writer->frame);
+    if (writer->frames_since_sync < STORE_AFTER_FRAMES)
+        return env_file_write(writer->file, writer->offset, frame);
+    return env_file_store(writer->file, writer->offset, frame);
+}
+
 enum varve_status wal_writer_commit(struct wal_writer *writer)
 {
     assert(!writer->damaged);
@@ -177,12 +187,14 @@ enum varve_status wal_writer_commit(struct wal_writer *writer)
         writer->damaged = status != VARVE_NO_SPACE;
         goto out;
     }
-    status = env_file_write(writer->file, writer->offset, buf_slice(&writer->frame));
+    status = frame_write(writer);
     if (status != VARVE_OK) {
         writer->damaged = true;
         goto out;
     }
     writer->offset += writer->frame.size;
+    if (writer->frames_since_sync < STORE_AFTER_FRAMES)
+        writer->frames_since_sync++;
 out:
     buf_clear(&writer->frame);
     return status;
@@ -197,5 +209,6 @@ enum varve_status wal_writer_sync(struct wal_writer *writer)
         return status;
     }
     writer->synced_offset = writer->offset;
+    writer->frames_since_sync = 0;
     return VARVE_OK;
 }

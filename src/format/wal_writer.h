@@ -20,6 +20,7 @@ struct wal_writer {
     uint64_t written_until; /* blocks up to here exist: zeros or old frames */
     uint64_t synced_offset; /* all before it is surely on stable storage */
     uint64_t zero_step_bytes;
+    uint32_t frames_since_sync;
     bool damaged;     /* a write or sync failed: no frame may follow */
     bool sync_failed; /* what is on stable storage is not known: only close it */
     struct buf frame; /* in the making */

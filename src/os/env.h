@@ -54,6 +54,9 @@ struct env_file_ops {
     void (*will_read)(struct env_file *file, uint64_t offset, uint64_t size);
     /* Writes all, extending the file as needed. On failure any part may have been written. */
     enum varve_status (*write)(struct env_file *file, uint64_t offset, struct varve_slice data);
+    /* The same, into a part of the file that was written before, for data that need not be synced
+     * soon: cheaper than `write`, but the next sync takes longer. NULL: as write. */
+    enum varve_status (*store)(struct env_file *file, uint64_t offset, struct varve_slice data);
     /* Data, and the metadata needed to read it back (fdatasync). Never repeat a failed one. */
     enum varve_status (*sync)(struct env_file *file);
     enum varve_status (*size)(struct env_file *file, uint64_t *ret_bytes);
@@ -176,6 +179,12 @@ static inline void env_file_will_read(struct env_file *file, uint64_t offset, ui
 ENV_CALL env_file_write(struct env_file *file, uint64_t offset, struct varve_slice data)
 {
     return file->ops->write(file, offset, data);
+}
+ENV_CALL env_file_store(struct env_file *file, uint64_t offset, struct varve_slice data)
+{
+    if (file->ops->store == NULL)
+        return file->ops->write(file, offset, data);
+    return file->ops->store(file, offset, data);
 }
 ENV_CALL env_file_sync(struct env_file *file)
 {

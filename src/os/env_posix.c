@@ -1,8 +1,8 @@
 /*
- * The real environment. Every call goes straight to the kernel, none keeps state of its own, so
- * thread safety is the kernel's. The lock is an open-file-description lock: unlike a classic fcntl
- * lock it also keeps out a second holder in this process, and closing some other descriptor of the
- * same file does not drop it.
+ * The real environment. Every call but `store` goes straight to the kernel and keeps no state of
+ * its own, so thread safety is the kernel's. The lock is an open-file-description lock: unlike a
+ * classic fcntl lock it also keeps out a second holder in this process, and closing some other
+ * descriptor of the same file does not drop it.
  */
 #include "os/env.h"
 
@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "os/file_window.h"
+
 /* Less what the process's umask takes away. */
 #define FILE_MODE 0640
 #define DIRECTORY_MODE 0750
@@ -26,6 +28,7 @@
 struct posix_file {
     struct env_file base;
     int fd;
+    struct file_window window; /* the writer's */
 };
 
 struct env_lock {
@@ -133,10 +136,18 @@ static enum varve_status file_write(struct env_file *file, uint64_t offset, stru
     return VARVE_OK;
 }
 
+static enum varve_status file_store(struct env_file *file, uint64_t offset, struct varve_slice data)
+{
+    struct posix_file *posix = posix_file(file);
+    enum varve_status status = file_window_write(&posix->window, posix->fd, offset, data);
+    return status == VARVE_UNSUPPORTED ? file_write(file, offset, data) : status;
+}
+
 /* Not repeated even when interrupted: a second try may report success for pages that the first one
- * gave up. */
+ * gave up. Pages that are mapped would have to be protected again, one by one. */
 static enum varve_status file_sync(struct env_file *file)
 {
+    file_window_close(&posix_file(file)->window);
     return status_of_result(fdatasync(posix_file(file)->fd));
 }
 
@@ -161,6 +172,7 @@ static enum varve_status file_truncate(struct env_file *file, uint64_t bytes)
 /* On Linux the descriptor is gone even when close is interrupted. */
 static enum varve_status file_close(struct env_file *file)
 {
+    file_window_close(&posix_file(file)->window);
     int result = close(posix_file(file)->fd);
     enum varve_status status = result != 0 && errno != EINTR ? status_of_errno(errno) : VARVE_OK;
     free(file);
@@ -172,6 +184,7 @@ static const struct env_file_ops posix_file_ops = {
     .read_cached = file_read_cached,
     .will_read = file_will_read,
     .write = file_write,
+    .store = file_store,
     .sync = file_sync,
     .size = file_size,
     .truncate = file_truncate,
