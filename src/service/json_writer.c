@@ -30,16 +30,23 @@ enum varve_status json_writer_status(const struct json_writer *writer)
     return writer->status;
 }
 
-static void append(struct json_writer *writer, const void *data, size_t size)
+/* Nearly always a few bytes, for which there is room. */
+static inline void append(struct json_writer *writer, const void *data, size_t size)
 {
-    if (writer->status == VARVE_OK)
-        writer->status = buf_append(writer->out, data, size);
+    struct buf *out = writer->out;
+    if (writer->status != VARVE_OK)
+        return;
+    if (size > 0 && size <= out->capacity - out->size) {
+        memcpy(out->data + out->size, data, size);
+        out->size += size;
+        return;
+    }
+    writer->status = buf_append(out, data, size);
 }
 
-static void append_byte(struct json_writer *writer, char byte)
+static inline void append_byte(struct json_writer *writer, char byte)
 {
-    if (writer->status == VARVE_OK)
-        writer->status = buf_append_byte(writer->out, (uint8_t)byte);
+    append(writer, &byte, 1);
 }
 
 static void begin_value(struct json_writer *writer)
