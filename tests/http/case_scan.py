@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import random
+import shutil
 import threading
 import time
 
@@ -301,18 +302,25 @@ class Stream(Case):
 
 
 class StreamOfMany(Case):
-    """Against daemons of their own, with more than what a connection holds on its way."""
+    """Against daemons of their own, with more than what a connection holds on its way. The keys are
+    loaded once; each daemon has a copy of the store."""
 
     KEYS = budget_choose(3000, 10000, 20000)
     VALUE = "x" * budget_choose(4000, 1000, 1000)
     LONGEST = (KEYS + 1) * (len(VALUE) * 4 // 3 + 100)
 
+    @classmethod
+    def setUpClass(cls):
+        cls.loaded = Daemon().start()
+        cls.addClassCleanup(cls.loaded.remove)
+        load(cls.loaded, cls.KEYS, b64(cls.VALUE.encode()))
+        cls.loaded.stop()
+
     def begin(self, *args):
-        daemon = Daemon(["--stream-idle-ms", "60m", "--drain-delay-ms", "0",
-                         *args]).start()
+        daemon = Daemon(["--stream-idle-ms", "60m", "--drain-delay-ms", "0", *args])
         self.addCleanup(daemon.remove)
-        load(daemon, self.KEYS, b64(self.VALUE.encode()))
-        return daemon
+        shutil.copytree(self.loaded.data_dir, daemon.data_dir)
+        return daemon.start()
 
     def setUp(self):
         self.prefix = "t/"
