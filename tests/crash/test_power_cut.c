@@ -59,6 +59,7 @@ struct script {
     size_t issued, acknowledged, durable;
     unsigned random_images;
     unsigned second_cut_every; /* images between two whose recovery is cut too */
+    uint64_t moment_stride;    /* one moment in so many is looked at */
     uint64_t images, second_images, moments;
     struct model base; /* the state after base_commits, which every later image holds */
     size_t base_commits;
@@ -258,8 +259,10 @@ static void moment_hook(void *context)
 {
     struct script *script = context;
     script->moments++;
+    if (script->moments % script->moment_stride != budget_offset(script->moment_stride))
+        return;
     image_check(script, CRASH_CUT_NONE, script->durable);
-    if (script->moments % 4 == 0)
+    if (script->moments / script->moment_stride % 4 == 0)
         image_check(script, CRASH_CUT_ALL, script->acknowledged);
     for (unsigned i = 0; i < script->random_images; i++)
         image_check(script, CRASH_CUT_RANDOM, script->durable);
@@ -358,6 +361,7 @@ static void script_whole(uint64_t seed, size_t commits, unsigned random_images,
         .commit_max = commits,
         .random_images = random_images,
         .second_cut_every = second_cut_every,
+        .moment_stride = budget_choose(2, 1, 1),
     };
     struct varve_stats stats = {0};
     script.commits = must_calloc(commits, sizeof *script.commits);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "budget.h"
 #include "copy_rig.h"
 #include "crash_env.h"
 #include "engine/flush.h"
@@ -384,9 +385,10 @@ static bool fail_call(uint64_t at, enum varve_status failure)
 START_TEST(test_a_failure_leaves_nothing)
 {
     const enum varve_status failures[] = {VARVE_IO, VARVE_NO_SPACE};
-    uint64_t at = 1;
+    const uint64_t stride = budget_choose(3, 1, 1);
+    uint64_t at = 1 + budget_offset(stride);
     while (fail_call(at, failures[_i]))
-        at++;
+        at += stride;
     ck_assert_uint_gt(at, 20);
 }
 END_TEST
@@ -448,7 +450,7 @@ static void cut_hook(void *context)
     struct cut_check *check = context;
     image_check(check, CRASH_CUT_NONE, false);
     image_check(check, CRASH_CUT_ALL, false);
-    for (int i = 0; i < 3; i++)
+    for (uint64_t i = budget_choose(2, 3, 3); i > 0; i--)
         image_check(check, CRASH_CUT_RANDOM, false);
 }
 

@@ -443,7 +443,7 @@ static const struct {
 static void runs_of_way(enum varve_status status, bool short_write)
 {
     /* Two runs with a k of their own for every so many calls. */
-    uint64_t runs_per_kind = rig_number("VARVE_FAULT_RUNS", budget_choose(2, 8, 100000));
+    uint64_t runs_per_kind = rig_number("VARVE_FAULT_RUNS", budget_choose(1, 8, 100000));
     uint64_t runs = 0;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         struct fault_rule rule = {.operations = kinds[i].operation,

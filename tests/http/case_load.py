@@ -8,7 +8,7 @@ import hostile
 from case_process import ProcessCase
 from harness import budget_choose
 
-ATTACK_S = 9
+ATTACK_S = budget_choose(5, 9, 9)
 
 
 def program(name):

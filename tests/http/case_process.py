@@ -214,13 +214,14 @@ class Restart(ProcessCase):
         self.assertEqual({item["revision"] for item in page["items"]}, {answer.json()["revision"]})
 
     def test_many_restarts(self):
-        for turn in range(8):
+        turns = budget_choose(4, 8, 8)
+        for turn in range(turns):
             self.put("t%d" % turn, b"%d" % turn)
             if turn % 3 == 2:
                 self.daemon.request("POST", "/admin/flush?wait=true")
             (self.daemon.kill if turn % 2 else self.daemon.stop)()
             self.daemon.start()
-        for turn in range(8):
+        for turn in range(turns):
             self.assertEqual(self.get("t%d" % turn), b"%d" % turn)
 
 

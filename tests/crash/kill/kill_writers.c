@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "budget.h"
 #include "process.h"
 #include "verify.h"
 #include "writer.h"
@@ -189,7 +190,7 @@ int main(int argc, char **argv)
 {
     static struct run run;
     run.process.program = getenv("VARVED");
-    run.cycles = 10;
+    run.cycles = (unsigned)budget_choose(5, 10, 10);
     run.seed = choose_seed();
     if (!parse_flags(argc, argv, &run)) {
         fprintf(stderr, "usage: kill_writers [--varved FILE] [--cycles N] [--seed S] [--set "
