@@ -7,6 +7,10 @@
 #include "format/block.h"
 
 #define COPY_PIECE_BYTES BLOCK_KEY_SLACK_BYTES
+#define LINE_BYTES 64u /* of the processor's cache */
+#define WALK_PREFETCHED_BYTES 1024u
+#define RESTARTS_PREFETCHED                                                                        \
+    8u /* as many as a block of 4 KiB has, and what a core fetches at once */
 
 enum varve_status block_iterator_init(struct block_iterator *it, struct varve_slice block)
 {
@@ -168,8 +172,32 @@ void block_iterator_seek_last(struct block_iterator *it)
         forward_to(it, it->restarts_offset);
 }
 
+/* The binary search and the walk behind it would wait for each restart's key in turn. */
+static void restarts_prefetch(const struct block_iterator *it)
+{
+    if (it->restart_count > RESTARTS_PREFETCHED)
+        return;
+    for (uint32_t restart = 0; restart < it->restart_count; restart++) {
+        uint32_t offset = restart_offset(it, restart);
+        if (offset < it->restarts_offset)
+            __builtin_prefetch(it->data + offset);
+    }
+}
+
+/* What lies behind a restart is walked through in steps too long for the processor to foresee. */
+static void walk_prefetch(const struct block_iterator *it)
+{
+    if (!it->base.valid)
+        return;
+    size_t left = it->restarts_offset - it->at;
+    size_t size = left < WALK_PREFETCHED_BYTES ? left : WALK_PREFETCHED_BYTES;
+    for (size_t ahead = LINE_BYTES; ahead < size; ahead += LINE_BYTES)
+        __builtin_prefetch(it->data + it->at + ahead);
+}
+
 void block_iterator_seek(struct block_iterator *it, struct varve_slice internal_key)
 {
+    restarts_prefetch(it);
     /* the last restart whose key is below the target, else the first */
     uint32_t low = 0, high = it->restart_count - 1;
     while (low < high) {
@@ -185,6 +213,7 @@ void block_iterator_seek(struct block_iterator *it, struct varve_slice internal_
             high = middle - 1;
     }
     (void)restart_load(it, low);
+    walk_prefetch(it);
     while (it->base.valid && entry_key_compare(it->base.key, internal_key) < 0)
         next_load(it);
 }
