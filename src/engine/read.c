@@ -18,8 +18,8 @@
 /* What keeps a value alive, in its reserved words. */
 struct value_pin {
     struct varve_db *db;
-    struct view *view;     /* the value is in one of its memtables */
-    struct block_ref *ref; /* or in this block */
+    void *pinned;       /* a block, as block_ref has it, or a view: the value is in a memtable */
+    size_t block_bytes; /* 0: it is a view */
 };
 _Static_assert(sizeof(struct value_pin) <= sizeof(((struct varve_value *)0)->reserved),
                "a value holds its pin");
@@ -219,7 +219,7 @@ enum varve_status read_memtables_state(const struct view *view, struct varve_sli
 }
 
 /* Hands the found value out, the pin with it: the view, or the block alone. */
-static enum varve_status value_lend(struct lookup *lookup, struct varve_value *ret_value)
+static void value_lend(struct lookup *lookup, struct varve_value *ret_value)
 {
     struct value_pin pin = {.db = lookup->db};
     struct varve_value value = {
@@ -227,19 +227,16 @@ static enum varve_status value_lend(struct lookup *lookup, struct varve_value *r
         .revision = entry_tag_sequence(lookup->tag),
         .expires_at = lookup->expires_at,
     };
-    if (lookup->ref.data.data != NULL) {
-        pin.ref = malloc(sizeof *pin.ref);
-        if (pin.ref == NULL)
-            return status_raise(VARVE_NO_MEMORY);
-        *pin.ref = lookup->ref;
+    if (lookup->ref.pin != NULL) {
+        pin.pinned = lookup->ref.pin;
+        pin.block_bytes = lookup->ref.data.size;
         lookup->ref = (struct block_ref){0};
     } else {
-        pin.view = lookup->view;
+        pin.pinned = lookup->view;
         lookup->view = NULL;
     }
     memcpy(value.reserved, &pin, sizeof pin);
     *ret_value = value;
-    return VARVE_OK;
 }
 
 static void get_account(const struct lookup *lookup, enum varve_status status)
@@ -282,7 +279,7 @@ static enum varve_status get(struct varve_db *db, struct varve_slice key,
     if (status == VARVE_OK)
         status = lookup_judge(&lookup, snapshot);
     if (status == VARVE_OK)
-        status = value_lend(&lookup, ret_value);
+        value_lend(&lookup, ret_value);
     struct block_fetcher *fetcher = block_cache_fetcher(db->blocks);
     fetcher->release(fetcher, &lookup.ref);
     view_unref(lookup.view);
@@ -307,24 +304,25 @@ size_t varve_value_pinned_bytes(const struct varve_value *value)
 {
     struct value_pin pin = {0};
     memcpy(&pin, value->reserved, sizeof pin);
-    size_t bytes = pin.ref != NULL ? pin.ref->data.size : 0;
-    if (pin.view == NULL)
-        return bytes;
-    for (size_t i = 0; i < pin.view->waiting_count; i++)
-        bytes += memtable_bytes(pin.view->waiting[i]);
-    return bytes + memtable_bytes(pin.view->active);
+    if (pin.pinned == NULL || pin.block_bytes > 0)
+        return pin.block_bytes;
+    const struct view *view = pin.pinned;
+    size_t bytes = memtable_bytes(view->active);
+    for (size_t i = 0; i < view->waiting_count; i++)
+        bytes += memtable_bytes(view->waiting[i]);
+    return bytes;
 }
 
 void varve_value_release(struct varve_value *value)
 {
     struct value_pin pin = {0};
     memcpy(&pin, value->reserved, sizeof pin);
-    if (pin.ref != NULL) {
+    if (pin.block_bytes > 0) {
         struct block_fetcher *fetcher = block_cache_fetcher(pin.db->blocks);
-        fetcher->release(fetcher, pin.ref);
-        free(pin.ref);
+        fetcher->release(fetcher, &(struct block_ref){.pin = pin.pinned});
+    } else {
+        view_unref(pin.pinned);
     }
-    view_unref(pin.view);
     *value = (struct varve_value){0};
 }
 
