@@ -1,6 +1,8 @@
 /*
  * Blocks are spread over shards by a hash of (table, offset); each shard is a hash table with its
- * own lock and its own share of the budget.
+ * own lock and its own share of the budget. Its slots are one array, probed in order, at most half
+ * full, and have all that finding a block takes: a hit waits for memory once, and while it goes on
+ * the block's head and the end of its data, where its readers begin, are on their way.
  *
  * A block counts its references: one of the hash table and one for each pin. References are only
  * added under the shard's lock and only to a block in the table; so one that the table alone holds
@@ -9,6 +11,11 @@
  * Eviction is CLOCK in the form of a list with a second chance: new blocks come to its front; at
  * its back a block that was asked for since it came there goes to the front once more. A hit just
  * marks the block, which costs less than moving it.
+ *
+ * When a shard is full only one in ADMISSION_PERIOD of the blocks that are read comes in for others
+ * (bimodal insertion: Qureshi and others, 2007). Where more is read than fits, at random or in a
+ * loop, letting all in would buy no hits, for each drives out one just as good; what is asked for
+ * again and again comes in soon all the same.
  *
  * A miss reads from the file with no lock held. Two threads may read the same block at once; the
  * first to come back puts its copy in, the other drops its own.
@@ -24,7 +31,9 @@
 
 #define SHARD_BITS 4u
 #define SHARD_COUNT (1u << SHARD_BITS)
-#define BUCKETS_MIN 64u /* per shard; doubled when there are more blocks */
+#define SLOTS_MIN 32u /* per shard, a power of two; doubled when half of them are taken */
+
+#define ADMISSION_PERIOD 8u
 
 /* What the system's allocator adds to the two pieces of a block, about. */
 #define BLOCK_PIECES_BYTES 32u
@@ -33,7 +42,6 @@
 #define FLOOR_FRACTION 4u
 
 struct cached_block {
-    struct cached_block *hash_next;
     struct cached_block *newer, *older; /* in the shard's list */
     uint64_t file_id, offset;
     uint8_t *data;
@@ -43,12 +51,19 @@ struct cached_block {
     bool asked;               /* since it was last at the front; under the shard's lock */
 };
 
+struct block_slot {
+    uint64_t hash;              /* of the block */
+    struct cached_block *block; /* NULL: free, and the end of every probe that comes here */
+    const uint8_t *data_end;    /* its last byte */
+};
+
 struct block_shard {
     struct mutex lock;
-    struct cached_block **buckets;
-    size_t bucket_count; /* a power of two */
+    struct block_slot *slots;
+    size_t slot_count; /* a power of two */
     size_t block_count;
     size_t bytes;
+    unsigned newcomers; /* that found it full */
     struct cached_block *newest, *oldest;
     uint64_t lookups, hits, evictions, block_reads, block_read_bytes;
 };
@@ -63,7 +78,7 @@ struct block_cache {
     struct cache_fetcher waiting, unwaiting;
     size_t budget_bytes;
     struct memory_budget *memory;
-    _Atomic int64_t charged_bytes, bucket_bytes;
+    _Atomic int64_t charged_bytes, slot_bytes;
     struct block_shard shards[SHARD_COUNT];
 };
 
@@ -95,7 +110,7 @@ static size_t cache_bytes_max(const struct block_cache *cache, size_t more_bytes
 static size_t shard_share(struct block_cache *cache, size_t more_bytes)
 {
     int64_t charged = atomic_load_explicit(&cache->charged_bytes, memory_order_relaxed) +
-                      atomic_load_explicit(&cache->bucket_bytes, memory_order_relaxed);
+                      atomic_load_explicit(&cache->slot_bytes, memory_order_relaxed);
     size_t taken = charged > 0 ? (size_t)charged : 0;
     size_t most = cache_bytes_max(cache, more_bytes);
     return taken < most ? (most - taken) / SHARD_COUNT : 0;
@@ -139,40 +154,81 @@ static void list_unlink_locked(struct block_shard *shard, struct cached_block *b
     *(block->older != NULL ? &block->older->newer : &shard->oldest) = block->newer;
 }
 
-/* The link that leads to the block, or to NULL. */
-static struct cached_block **find_locked(struct block_shard *shard, uint64_t hash, uint64_t file_id,
-                                         uint64_t offset)
+static size_t slot_behind(const struct block_shard *shard, size_t slot)
 {
-    struct cached_block **link = &shard->buckets[hash & (shard->bucket_count - 1)];
-    while (*link != NULL && ((*link)->offset != offset || (*link)->file_id != file_id))
-        link = &(*link)->hash_next;
-    return link;
+    return (slot + 1) & (shard->slot_count - 1);
 }
 
-static void buckets_charge(struct block_cache *cache, int64_t count)
+static bool slot_is_of(const struct block_slot *slot, uint64_t hash, uint64_t file_id,
+                       uint64_t offset)
 {
-    int64_t bytes = count * (int64_t)sizeof(struct cached_block *);
-    atomic_fetch_add_explicit(&cache->bucket_bytes, bytes, memory_order_relaxed);
+    return slot->hash == hash && slot->block->offset == offset && slot->block->file_id == file_id;
+}
+
+/* The block's slot, or the free one where it would go. */
+static struct block_slot *find_locked(struct block_shard *shard, uint64_t hash, uint64_t file_id,
+                                      uint64_t offset)
+{
+    size_t at = hash & (shard->slot_count - 1);
+    for (; shard->slots[at].block != NULL; at = slot_behind(shard, at)) {
+        if (shard->slots[at].hash == hash) {
+            __builtin_prefetch(shard->slots[at].data_end);
+            if (slot_is_of(&shard->slots[at], hash, file_id, offset))
+                break;
+        }
+    }
+    return &shard->slots[at];
+}
+
+static void slots_charge(struct block_cache *cache, int64_t count)
+{
+    int64_t bytes = count * (int64_t)sizeof(struct block_slot);
+    atomic_fetch_add_explicit(&cache->slot_bytes, bytes, memory_order_relaxed);
     memory_budget_charge(cache->memory, MEMORY_CACHE, bytes);
 }
 
-/* Without memory for it the chains just get longer. */
-static void grow_locked(struct block_cache *cache, struct block_shard *shard)
+static void slot_fill_locked(struct block_shard *shard, const struct block_slot *slot)
 {
-    size_t count = shard->bucket_count * 2;
-    struct cached_block **buckets = calloc(count, sizeof(struct cached_block *));
-    if (buckets == NULL)
-        return;
-    for (struct cached_block *block = shard->newest; block != NULL; block = block->older) {
-        struct cached_block **bucket =
-            &buckets[block_hash(block->file_id, block->offset) & (count - 1)];
-        block->hash_next = *bucket;
-        *bucket = block;
+    size_t at = slot->hash & (shard->slot_count - 1);
+    while (shard->slots[at].block != NULL)
+        at = slot_behind(shard, at);
+    shard->slots[at] = *slot;
+}
+
+/* Makes room for one block more; false without memory for it. */
+static bool grow_locked(struct block_cache *cache, struct block_shard *shard)
+{
+    if (shard->block_count < shard->slot_count / 2)
+        return true;
+    struct block_slot *old = shard->slots;
+    size_t old_count = shard->slot_count;
+    struct block_slot *slots = calloc(old_count * 2, sizeof *slots);
+    if (slots == NULL)
+        return false;
+    shard->slots = slots;
+    shard->slot_count = old_count * 2;
+    for (size_t i = 0; i < old_count; i++)
+        if (old[i].block != NULL)
+            slot_fill_locked(shard, &old[i]);
+    free(old);
+    slots_charge(cache, (int64_t)old_count);
+    return true;
+}
+
+/* Frees a slot, and moves into the gap whatever its probe would not be found behind any more. */
+static void slot_empty_locked(struct block_shard *shard, struct block_slot *slot)
+{
+    const size_t mask = shard->slot_count - 1;
+    size_t gap = (size_t)(slot - shard->slots);
+    for (size_t at = slot_behind(shard, gap); shard->slots[at].block != NULL;
+         at = slot_behind(shard, at)) {
+        size_t from_home = (at - shard->slots[at].hash) & mask, from_gap = (at - gap) & mask;
+        if (from_home >= from_gap) {
+            shard->slots[gap] = shard->slots[at];
+            gap = at;
+        }
     }
-    free(shard->buckets);
-    buckets_charge(cache, (int64_t)(count - shard->bucket_count));
-    shard->buckets = buckets;
-    shard->bucket_count = count;
+    shard->slots[gap] = (struct block_slot){0};
 }
 
 /* Takes a block that nobody pins out of the table and drops the table's reference. */
@@ -181,9 +237,9 @@ static void remove_locked(struct block_cache *cache, struct block_shard *shard,
 {
     assert(mutex_is_held(&shard->lock));
     uint64_t hash = block_hash(block->file_id, block->offset);
-    struct cached_block **link = find_locked(shard, hash, block->file_id, block->offset);
-    assert(*link == block);
-    *link = block->hash_next;
+    struct block_slot *slot = find_locked(shard, hash, block->file_id, block->offset);
+    assert(slot->block == block);
+    slot_empty_locked(shard, slot);
     list_unlink_locked(shard, block);
     shard->block_count--;
     shard->bytes -= block_bytes(block);
@@ -222,7 +278,7 @@ static struct cached_block *look_up(struct block_cache *cache, uint64_t hash, ui
 {
     struct block_shard *shard = shard_of(cache, hash);
     mutex_lock(&shard->lock);
-    struct cached_block *block = *find_locked(shard, hash, file_id, offset);
+    struct cached_block *block = find_locked(shard, hash, file_id, offset)->block;
     if (block != NULL)
         pin_locked(block);
     if (block != NULL && fill) {
@@ -232,6 +288,12 @@ static struct cached_block *look_up(struct block_cache *cache, uint64_t hash, ui
     }
     mutex_unlock(&shard->lock);
     return block;
+}
+
+/* Whether a block may come in, which where there is more than `bytes_max` means that others go. */
+static bool is_admitted_locked(struct block_shard *shard, size_t bytes_max)
+{
+    return shard->bytes <= bytes_max || shard->newcomers++ % ADMISSION_PERIOD == 0;
 }
 
 /* Puts a block just read, with its one reference the caller's, into the table if it is worth
@@ -248,8 +310,8 @@ static struct cached_block *insert(struct block_cache *cache, uint64_t hash,
     shard->block_reads++;
     shard->block_read_bytes += block->size;
     shard->lookups += keep;
-    if (keep && bytes <= share) {
-        struct cached_block *found = *find_locked(shard, hash, block->file_id, block->offset);
+    if (keep && bytes <= share && is_admitted_locked(shard, share - bytes)) {
+        struct cached_block *found = find_locked(shard, hash, block->file_id, block->offset)->block;
         if (found != NULL) {
             pin_locked(found);
             found->asked = true;
@@ -257,12 +319,12 @@ static struct cached_block *insert(struct block_cache *cache, uint64_t hash,
         } else {
             trim_locked(cache, shard, share - bytes);
         }
-        if (found == NULL && shard->bytes + bytes <= share) {
-            if (shard->block_count >= shard->bucket_count)
-                grow_locked(cache, shard);
-            struct cached_block **bucket = &shard->buckets[hash & (shard->bucket_count - 1)];
-            block->hash_next = *bucket;
-            *bucket = block;
+        if (found == NULL && shard->bytes + bytes <= share && grow_locked(cache, shard)) {
+            slot_fill_locked(shard, &(struct block_slot){
+                                        .hash = hash,
+                                        .block = block,
+                                        .data_end = block->data + block->size - 1,
+                                    });
             list_push_locked(shard, block);
             shard->block_count++;
             shard->bytes += bytes;
@@ -328,18 +390,18 @@ enum varve_status block_cache_new(size_t budget_bytes, struct memory_budget *mem
     cache->budget_bytes = budget_bytes;
     cache->memory = memory;
     atomic_init(&cache->charged_bytes, 0);
-    atomic_init(&cache->bucket_bytes, 0);
+    atomic_init(&cache->slot_bytes, 0);
     for (size_t i = 0; i < SHARD_COUNT; i++)
         mutex_init(&cache->shards[i].lock);
     for (size_t i = 0; i < SHARD_COUNT; i++) {
         struct block_shard *shard = &cache->shards[i];
-        shard->buckets = calloc(BUCKETS_MIN, sizeof(struct cached_block *));
-        if (shard->buckets == NULL) {
+        shard->slots = calloc(SLOTS_MIN, sizeof *shard->slots);
+        if (shard->slots == NULL) {
             block_cache_free(cache);
             return status_raise(VARVE_NO_MEMORY);
         }
-        shard->bucket_count = BUCKETS_MIN;
-        buckets_charge(cache, BUCKETS_MIN);
+        shard->slot_count = SLOTS_MIN;
+        slots_charge(cache, SLOTS_MIN);
     }
     *ret_cache = cache;
     return VARVE_OK;
@@ -358,8 +420,8 @@ void block_cache_free(struct block_cache *cache)
             block_unref(cache, block);
             block = older;
         }
-        buckets_charge(cache, -(int64_t)shard->bucket_count);
-        free(shard->buckets);
+        slots_charge(cache, -(int64_t)shard->slot_count);
+        free(shard->slots);
         mutex_deinit(&shard->lock);
     }
     free(cache);

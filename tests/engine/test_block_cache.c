@@ -10,6 +10,7 @@
 #include "table_files.h"
 
 #define SHARDS 16u
+#define ADMISSION_PERIOD 8 /* one in so many comes into a full shard */
 #define TABLES 2u
 #define ENTRIES 2000u
 #define BLOCK_BYTES_MAX (2 * TABLE_FILES_BLOCK_BYTES) /* in the cache, all told */
@@ -145,8 +146,8 @@ START_TEST(budget_is_kept)
     struct block_ref pinned[3];
     for (size_t i = 0; i < 3; i++)
         pinned[i] = fetch(&f, 0, i, true);
-    for (size_t i = 0; i < f.block_count; i++) {
-        struct block_ref ref = fetch(&f, 1, i, true);
+    for (size_t i = 0; i < ADMISSION_PERIOD * f.block_count; i++) {
+        struct block_ref ref = fetch(&f, 1, i % f.block_count, true);
         release(&f, &ref);
         ck_assert_uint_le(stats_of(&f).bytes, budget);
     }
@@ -170,16 +171,34 @@ START_TEST(second_chance)
     struct fixture f;
     set_up(&f, SHARDS * 8 * BLOCK_BYTES_MAX);
     size_t misses = 0;
-    for (size_t i = 0; i < f.block_count; i++) {
+    for (size_t i = 0; i < ADMISSION_PERIOD * f.block_count; i++) {
         uint64_t reads = stats_of(&f).block_reads;
         struct block_ref hot = fetch(&f, 0, 7, true);
         release(&f, &hot);
         misses += stats_of(&f).block_reads != reads;
-        struct block_ref ref = fetch(&f, 1, i, true);
+        struct block_ref ref = fetch(&f, 1, i % f.block_count, true);
         release(&f, &ref);
     }
     ck_assert_uint_gt(stats_of(&f).evictions, 100);
     ck_assert_uint_eq(misses, 1);
+    tear_down(&f);
+}
+END_TEST
+
+/* Of a loop over more than fits a good part stays, though each block comes after all others. */
+START_TEST(loop_over_more_than_fits)
+{
+    struct fixture f;
+    set_up(&f, SHARDS * 8 * BLOCK_BYTES_MAX);
+    const size_t rounds = 10;
+    for (size_t i = 0; i < rounds * f.block_count; i++) {
+        struct block_ref ref = fetch(&f, 1, i % f.block_count, true);
+        ck_assert(holds_block(&f, 1, i % f.block_count, ref.data));
+        release(&f, &ref);
+    }
+    struct block_cache_stats stats = stats_of(&f);
+    ck_assert_uint_gt(stats.evictions, f.block_count / 2);
+    ck_assert_uint_gt(stats.hits, f.block_count);
     tear_down(&f);
 }
 END_TEST
@@ -318,6 +337,7 @@ int main(void)
     tcase_add_test(tests, not_worth_keeping);
     tcase_add_test(tests, budget_is_kept);
     tcase_add_test(tests, second_chance);
+    tcase_add_test(tests, loop_over_more_than_fits);
     tcase_add_test(tests, no_room);
     tcase_add_test(tests, charges_count);
     tcase_add_test(tests, failed_read_is_not_kept);
