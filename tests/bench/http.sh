@@ -156,7 +156,9 @@ while [ "$(curl -s "http://127.0.0.1:$etcd_port/v3/kv/range" -d '{"key":"AA==","
     [ "$(curl -s "http://$address/kv/range?count_only=true" |
         sed -n 's/.*"count":\([0-9]*\).*/\1/p')" != "$keys" ]; do
     fill
+    seconds=$((seconds * 2)) # each begins with the same keys
 done
+seconds=${SECONDS_EACH:-2}
 rm -f "$work/rates" "$work/tails" "$work/costs"
 round=0
 while [ $round -lt "$rounds" ]; do
