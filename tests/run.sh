@@ -3,7 +3,7 @@
 #
 #   tests/run.sh [quick|long] [PART...] [--list]
 #
-# quick (the default) takes about twelve minutes on two cores once the packages are there;
+# quick (the default) takes about eleven minutes on two cores once the packages are there;
 # long lets the tests that draw or go through many cases do so for hours (tests/lib/budget.h).
 # PARTS are the names in the list below, all of them by default. Each part has a share of that
 # time; one that takes three times its share, for a machine may be busy, is ended and counts as
@@ -27,17 +27,17 @@ parts="lint gcc clang asan tsan api install readme systemd"
 budget_of() {
     case $1 in
     lint) echo 15 ;;
-    gcc) echo 165 ;;
-    clang) echo 40 ;;
-    asan) echo 275 ;;
-    tsan) echo 150 ;;
-    api) echo 45 ;;
+    gcc) echo 155 ;;
+    clang) echo 45 ;;
+    asan) echo 230 ;;
+    tsan) echo 145 ;;
+    api) echo 40 ;;
     install) echo 10 ;;
     readme) echo 30 ;;
     systemd) echo 10 ;;
     esac
 }
-quick_s=740 # the sum of the above
+quick_s=680 # the sum of the above
 quick_limit_s=$((3 * quick_s))
 long_s=$((24 * 3600))
 

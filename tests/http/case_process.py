@@ -172,7 +172,7 @@ class Restart(ProcessCase):
             self.assertEqual(self.get(key), value, key)
 
     def test_largest_value_outlives_restarts(self):
-        value = bytes(range(256)) * 65536
+        value = bytes(range(256)) * budget_choose(16384, 65536, 65536)
         self.put("big", value)
         for end in (self.daemon.kill, self.daemon.stop, self.daemon.kill):
             end()
