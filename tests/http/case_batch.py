@@ -9,7 +9,7 @@ VALUE_BYTES_MAX = 16 << 20
 BODY_BYTES_MAX = 32 << 20
 
 
-class Batch(Case):
+class BatchCase(Case):
     def op(self, kind, name, **members):
         return {"op": kind, "key": self.prefix + name, **members}
 
@@ -36,6 +36,29 @@ class Batch(Case):
             self.assertEqual(before[member], after[member])
         return problem
 
+
+class Largest(BatchCase):
+    def test_values_at_and_over_the_limit(self):
+        self.batch([self.put_op("a", bytes(VALUE_BYTES_MAX))])
+        self.assertEqual(len(self.get(self.key("a"))), VALUE_BYTES_MAX)
+        self.refuse_batch({"ops": [self.put_op("b", b""),
+                                   self.put_op("c", bytes(VALUE_BYTES_MAX + 1))]},
+                          413)
+        self.assertIsNone(self.get(self.key("b")))
+        self.delete(self.key("a"))
+
+    def test_answer_over_its_limit(self):
+        self.put(self.key("big"), bytes(VALUE_BYTES_MAX))
+        ops = [self.put_op("new", b""), self.op("get", "big"), self.op("get", "big")]
+        problem = self.assert_problem(self.request("POST", "/kv/batch", {"ops": ops}), 413,
+                                      "result_too_large")
+        self.assertEqual(problem["limit"], 32 << 20)
+        self.assertIsNone(self.get(self.key("new")))
+        self.batch([self.op("get", "big")])
+        self.delete(self.key("big"))
+
+
+class Batch(BatchCase):
     def test_puts_and_deletes(self):
         self.put(self.key("old"), b"x")
         answer = self.batch([self.put_op("a", b"1"), self.put_op("b", b"\0\xff"),
@@ -218,15 +241,6 @@ class Batch(Case):
             self.refuse_batch({"ops": ops}, pointer="/ops/%d/value" % at)
         self.assertEqual(self.scan("prefix=" + self.prefix)["items"], [])
 
-    def test_values_at_and_over_the_limit(self):
-        self.batch([self.put_op("a", bytes(VALUE_BYTES_MAX))])
-        self.assertEqual(len(self.get(self.key("a"))), VALUE_BYTES_MAX)
-        self.refuse_batch({"ops": [self.put_op("b", b""),
-                                   self.put_op("c", bytes(VALUE_BYTES_MAX + 1))]},
-                          413)
-        self.assertIsNone(self.get(self.key("b")))
-        self.delete(self.key("a"))
-
     def test_body_over_its_limit(self):
         with self.connect() as conn:
             conn.send(make_request("POST", "/kv/batch", None,
@@ -237,16 +251,6 @@ class Batch(Case):
                              (BODY_BYTES_MAX, BODY_BYTES_MAX + 1))
             self.assertTrue(answer.says_close(), answer)
             self.assertTrue(conn.closed())
-
-    def test_answer_over_its_limit(self):
-        self.put(self.key("big"), bytes(VALUE_BYTES_MAX))
-        ops = [self.put_op("new", b""), self.op("get", "big"), self.op("get", "big")]
-        problem = self.assert_problem(self.request("POST", "/kv/batch", {"ops": ops}), 413,
-                                      "result_too_large")
-        self.assertEqual(problem["limit"], 32 << 20)
-        self.assertIsNone(self.get(self.key("new")))
-        self.batch([self.op("get", "big")])
-        self.delete(self.key("big"))
 
     def test_small_value_read_very_often(self):
         """The answer's limit holds for many small results as for a few big ones."""
