@@ -79,6 +79,7 @@ struct block_cache {
     size_t budget_bytes;
     struct memory_budget *memory;
     _Atomic int64_t charged_bytes, slot_bytes;
+    _Atomic uint64_t stretch_blocks, stretch_bytes; /* that passes read by themselves */
     struct block_shard shards[SHARD_COUNT];
 };
 
@@ -378,13 +379,23 @@ static void cache_release(struct block_fetcher *fetcher, struct block_ref *ref)
     *ref = (struct block_ref){0};
 }
 
+static void cache_account(struct block_fetcher *fetcher, uint64_t blocks, uint64_t bytes,
+                          int64_t more_held)
+{
+    struct block_cache *cache = ((struct cache_fetcher *)fetcher)->cache;
+    atomic_fetch_add_explicit(&cache->stretch_blocks, blocks, memory_order_relaxed);
+    atomic_fetch_add_explicit(&cache->stretch_bytes, bytes, memory_order_relaxed);
+    memory_budget_charge(cache->memory, MEMORY_READS, more_held);
+}
+
 enum varve_status block_cache_new(size_t budget_bytes, struct memory_budget *memory,
                                   struct block_cache **ret_cache)
 {
     struct block_cache *cache = calloc(1, sizeof *cache);
     if (cache == NULL)
         return status_raise(VARVE_NO_MEMORY);
-    const struct block_fetcher base = {.fetch = cache_fetch, .release = cache_release};
+    const struct block_fetcher base = {
+        .fetch = cache_fetch, .release = cache_release, .account = cache_account};
     cache->waiting = (struct cache_fetcher){.base = base, .cache = cache, .may_wait = true};
     cache->unwaiting = (struct cache_fetcher){.base = base, .cache = cache};
     cache->budget_bytes = budget_bytes;
@@ -457,7 +468,11 @@ void block_cache_charge(struct block_cache *cache, int64_t bytes)
 
 void block_cache_stats(struct block_cache *cache, struct block_cache_stats *ret_stats)
 {
-    struct block_cache_stats stats = {.bytes_max = cache_bytes_max(cache, 0)};
+    struct block_cache_stats stats = {
+        .bytes_max = cache_bytes_max(cache, 0),
+        .block_reads = atomic_load_explicit(&cache->stretch_blocks, memory_order_relaxed),
+        .block_read_bytes = atomic_load_explicit(&cache->stretch_bytes, memory_order_relaxed),
+    };
     int64_t charged = atomic_load_explicit(&cache->charged_bytes, memory_order_relaxed);
     stats.charged_bytes = charged > 0 ? (uint64_t)charged : 0;
     for (size_t i = 0; i < SHARD_COUNT; i++) {

@@ -7,10 +7,14 @@
  * next. Once it has gone from one block to the next it asks for some bytes more, then for twice as
  * many each time, as soon as less than half of what it last asked for lies before it. A block that
  * came from the cache asks for nothing.
+ *
+ * Such a pass also reads by itself, half of what it asked for in one call, where the fetcher lets
+ * it: these blocks are not kept, for a long pass would only wash others out. Between two such
+ * stretches it fetches one block, to see whether what comes next lies in the cache.
  */
 #include <stdlib.h>
 
-#include "format/sstable_reader.h"
+#include "format/block_stretch.h"
 
 #define AHEAD_BYTES_FIRST ((uint64_t)32 << 10)
 #define AHEAD_BYTES_MOST ((uint64_t)256 << 10)
@@ -21,8 +25,9 @@ struct sstable_iterator {
     struct block_fetcher *fetcher;
     bool fill;
     const struct sstable_index *index;
-    size_t pinned_at; /* the block's number; index->count: none */
-    struct block_ref pin;
+    size_t pinned_at;     /* the block's number; index->count: none */
+    struct block_ref pin; /* without a pin: the block is the stretch's */
+    struct block_stretch stretch;
     struct block_iterator data;
     struct {
         size_t next_at; /* the block that a pass forwards enters next */
@@ -69,6 +74,34 @@ static void ahead_go_on(struct sstable_iterator *it, size_t at)
     it->ahead.until = from + it->ahead.bytes;
 }
 
+/* Whether the pass may read block `at` and more behind it by itself. */
+static bool may_stretch(const struct sstable_iterator *it, size_t at)
+{
+    return it->fetcher->account != NULL && it->pin.pin != NULL && it->pin.was_read &&
+           at == it->ahead.next_at && it->ahead.bytes != 0;
+}
+
+/* When it fails the block is fetched, and fails again or does not. */
+static void stretch_read(struct sstable_iterator *it, size_t at)
+{
+    const size_t held = it->stretch.capacity;
+    enum varve_status status =
+        block_stretch_read(&it->stretch, it->reader, at, (size_t)it->ahead.bytes / 2);
+    const uint64_t blocks = it->stretch.end - it->stretch.first;
+    const uint64_t bytes =
+        status == VARVE_OK ? it->index->offsets[it->stretch.end] - it->index->offsets[at] : 0;
+    it->fetcher->account(it->fetcher, blocks, bytes, (int64_t)it->stretch.capacity - (int64_t)held);
+}
+
+static enum varve_status block_take(struct sstable_iterator *it, size_t at)
+{
+    if (!block_stretch_holds(&it->stretch, at))
+        return it->fetcher->fetch(it->fetcher, it->reader, sstable_index_handle(it->index, at),
+                                  it->fill, &it->pin);
+    it->pin.was_read = true;
+    return block_stretch_take(&it->stretch, it->reader, at, &it->pin.data);
+}
+
 /* Pins block `at`; false when there is none of that number, or it is damaged (stopped). */
 static bool block_enter(struct sstable_iterator *it, size_t at)
 {
@@ -78,9 +111,11 @@ static bool block_enter(struct sstable_iterator *it, size_t at)
     }
     if (it->pinned_at == at)
         return true;
+    const bool stretches = !block_stretch_holds(&it->stretch, at) && may_stretch(it, at);
     block_drop(it);
-    enum varve_status status = it->fetcher->fetch(
-        it->fetcher, it->reader, sstable_index_handle(it->index, at), it->fill, &it->pin);
+    if (stretches)
+        stretch_read(it, at);
+    enum varve_status status = block_take(it, at);
     if (status != VARVE_OK) {
         stop(it, status);
         return false;
@@ -179,6 +214,9 @@ static void iterator_free(struct entry_iterator *base)
 {
     struct sstable_iterator *it = of(base);
     block_drop(it);
+    if (it->stretch.capacity > 0)
+        it->fetcher->account(it->fetcher, 0, 0, -(int64_t)it->stretch.capacity);
+    block_stretch_deinit(&it->stretch);
     block_iterator_deinit(&it->data);
     free(it);
 }

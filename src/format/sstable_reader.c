@@ -26,14 +26,24 @@ struct sstable_reader {
     _Atomic(uint8_t *) filter_data; /* its bytes; NULL until they are asked for */
 };
 
+/* A block as it is stored, trailer included. */
+static enum varve_status stored_block_check(const struct sstable_reader *reader,
+                                            struct block_handle handle, const uint8_t *stored)
+{
+    size_t size = (size_t)handle.size;
+    uint32_t crc = sstable_block_crc(reader->file_id, handle.offset, stored, size + 1);
+    if (crc != crc32c_unmask(fixed32_decode(stored + size + 1)))
+        return status_raise(VARVE_CORRUPT);
+    return VARVE_OK;
+}
+
 /* Reads a stored block, trailer included, into `ret_data` of handle.size + trailer bytes, and
  * checks it. The block must end at or before `limit`. */
 static enum varve_status stored_block_read(const struct sstable_reader *reader,
                                            struct block_handle handle, bool may_wait,
                                            uint8_t *ret_data)
 {
-    size_t size = (size_t)handle.size, got = 0;
-    size_t bytes = size + SSTABLE_BLOCK_TRAILER_BYTES;
+    size_t bytes = (size_t)handle.size + SSTABLE_BLOCK_TRAILER_BYTES, got = 0;
     enum varve_status status =
         may_wait ? env_file_read(reader->file, handle.offset, ret_data, bytes, &got)
                  : env_file_read_cached(reader->file, handle.offset, ret_data, bytes, &got);
@@ -41,10 +51,7 @@ static enum varve_status stored_block_read(const struct sstable_reader *reader,
         return status;
     if (got != bytes)
         return status_raise(VARVE_CORRUPT);
-    uint32_t crc = sstable_block_crc(reader->file_id, handle.offset, ret_data, size + 1);
-    if (crc != crc32c_unmask(fixed32_decode(ret_data + size + 1)))
-        return status_raise(VARVE_CORRUPT);
-    return VARVE_OK;
+    return stored_block_check(reader, handle, ret_data);
 }
 
 static bool handle_fits(struct block_handle handle, uint64_t limit)
@@ -108,6 +115,36 @@ enum varve_status sstable_reader_read_cached_block(struct sstable_reader *reader
                                                    size_t *ret_size)
 {
     return data_block_read(reader, handle, false, ret_data, ret_size);
+}
+
+enum varve_status sstable_reader_read_stored(struct sstable_reader *reader, uint64_t offset,
+                                             uint8_t *ret_data, size_t size)
+{
+    size_t got = 0;
+    if (offset > reader->data_end || size > reader->data_end - offset)
+        return status_raise(VARVE_CORRUPT);
+    enum varve_status status = env_file_read(reader->file, offset, ret_data, size, &got);
+    return status == VARVE_OK && got != size ? status_raise(VARVE_CORRUPT) : status;
+}
+
+enum varve_status sstable_reader_unpack_block(struct sstable_reader *reader,
+                                              struct block_handle handle, const uint8_t *stored,
+                                              uint8_t **ret_unpacked, struct varve_slice *ret_data)
+{
+    const size_t size = (size_t)handle.size;
+    enum varve_status status = stored_block_check(reader, handle, stored);
+    if (status != VARVE_OK)
+        return status;
+    if (stored[size] == COMPRESSION_NONE) {
+        *ret_data = varve_slice(stored, size);
+        return VARVE_OK;
+    }
+    size_t unpacked_size = 0;
+    status =
+        uncompress_block(stored[size], varve_slice(stored, size), ret_unpacked, &unpacked_size);
+    if (status == VARVE_OK)
+        *ret_data = varve_slice(*ret_unpacked, unpacked_size);
+    return status;
 }
 
 void sstable_reader_will_read(struct sstable_reader *reader, uint64_t offset, uint64_t size)

@@ -27,6 +27,10 @@ struct block_fetcher {
     enum varve_status (*fetch)(struct block_fetcher *fetcher, struct sstable_reader *reader,
                                struct block_handle handle, bool fill, struct block_ref *ret);
     void (*release)(struct block_fetcher *fetcher, struct block_ref *ref); /* takes a zeroed one */
+    /* A pass that goes on has read so many blocks by itself, of so many bytes, and holds so much
+     * more memory for them (or less). NULL: passes fetch every block. */
+    void (*account)(struct block_fetcher *fetcher, uint64_t blocks, uint64_t bytes,
+                    int64_t more_held);
 };
 
 /* Opens and verifies footer, properties and index. `file_bytes` and `file_id` are the
@@ -74,6 +78,19 @@ MUST_CHECK enum varve_status sstable_reader_read_block(struct sstable_reader *re
 MUST_CHECK enum varve_status sstable_reader_read_cached_block(struct sstable_reader *reader,
                                                               struct block_handle handle,
                                                               uint8_t **ret_data, size_t *ret_size);
+
+/* Data blocks as they are stored, trailers included, from where one begins to where one ends. */
+MUST_CHECK enum varve_status sstable_reader_read_stored(struct sstable_reader *reader,
+                                                        uint64_t offset, uint8_t *ret_data,
+                                                        size_t size);
+/* Verifies a block that was read so. `ret_data` lies in `stored`, or in malloc'd memory that
+ * becomes *ret_unpacked, which the caller frees with free(). VARVE_CORRUPT, VARVE_UNSUPPORTED
+ * (compression), VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status sstable_reader_unpack_block(struct sstable_reader *reader,
+                                                         struct block_handle handle,
+                                                         const uint8_t *stored,
+                                                         uint8_t **ret_unpacked,
+                                                         struct varve_slice *ret_data);
 
 /* An advice, which never waits: data blocks from `offset` on will soon be read. */
 void sstable_reader_will_read(struct sstable_reader *reader, uint64_t offset, uint64_t size);
