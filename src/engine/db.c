@@ -16,6 +16,7 @@
 /* Pieces of memtable memory, and how many of them rest between memtables. */
 #define MEMTABLE_CHUNK_BYTES_MOST ARENA_HUGE_CHUNK_BYTES
 #define MEMTABLE_CHUNKS_LEAST 8u
+#define MEMTABLE_FILTER_FRACTION 64u /* two bytes for each entry of 128 */
 
 /* The part of a memory budget that batches in the queue may take. */
 #define QUEUE_FRACTION 4u
@@ -292,7 +293,9 @@ static enum varve_status parts_new(struct varve_db *db)
         status = thread_pool_new(db->stepped ? 0 : options->compaction_workers + 1, "varve-work",
                                  &db->pool);
     if (status == VARVE_OK)
-        status = memtable_pool_new(chunk, options->memtable_bytes, &db->memory, &db->memtables);
+        status = memtable_pool_new(chunk, options->memtable_bytes,
+                                   options->memtable_bytes / MEMTABLE_FILTER_FRACTION, &db->memory,
+                                   &db->memtables);
     if (status == VARVE_OK)
         status = block_cache_new(options->block_cache_bytes, &db->memory, &db->blocks);
     if (status == VARVE_OK)

@@ -2,6 +2,11 @@
  * A skip list and its arena. The writer publishes an entry by linking it into the list; the
  * counters follow with relaxed stores, for they are only read to decide (is it full?) and to show.
  *
+ * Most look-ups are for keys that are not here, and the way down a list of many entries is a dozen
+ * misses to find that out. So the user keys are noted in a Bloom filter in which each has a few
+ * bits of one word (Putze, Sanders and Singler, 2007): one miss. The bits are set before the entry
+ * is published by its sequence, so who may see the entry sees them; who may not misses nothing.
+ *
  * A memtable's pages cost page faults when they are touched first, so its chunks go back to the
  * pool and serve the next memtable, which takes them one by one as it grows: a memtable that ends
  * early holds no more than it fills. The charge of a chunk stays with it through the pool.
@@ -12,12 +17,17 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "engine/skiplist.h"
 #include "os/sync.h"
+
+#define FILTER_PROBES 4u
+#define FILTER_WORD_BITS_LOG2 6u
 
 struct memtable_pool {
     size_t chunk_bytes;
     size_t keep_max;
+    size_t filter_words; /* of a memtable */
     struct memory_budget *memory;
     struct {
         struct mutex lock;
@@ -33,7 +43,8 @@ struct memtable {
     _Atomic uint64_t sequence_first, sequence_last;
     /* the writer's own */
     struct arena arena;
-    struct skiplist list; /* also read by others */
+    struct skiplist list; /* also read by others, like the filter */
+    _Atomic uint64_t *filter;
 };
 
 struct memtable_iterator {
@@ -42,15 +53,16 @@ struct memtable_iterator {
     const struct skiplist_node *node;
 };
 
-enum varve_status memtable_pool_new(size_t chunk_bytes, size_t keep_bytes,
+enum varve_status memtable_pool_new(size_t chunk_bytes, size_t keep_bytes, size_t filter_bytes,
                                     struct memory_budget *memory, struct memtable_pool **ret_pool)
 {
-    assert(chunk_bytes > 0);
+    assert(chunk_bytes > 0 && filter_bytes / sizeof(uint64_t) <= UINT32_MAX);
     struct memtable_pool *pool = calloc(1, sizeof *pool);
     if (pool == NULL)
         return status_raise(VARVE_NO_MEMORY);
     pool->chunk_bytes = chunk_bytes;
     pool->keep_max = keep_bytes / chunk_bytes;
+    pool->filter_words = filter_bytes >= sizeof(uint64_t) ? filter_bytes / sizeof(uint64_t) : 1;
     pool->memory = memory;
     mutex_init(&pool->mu.lock);
     *ret_pool = pool;
@@ -105,26 +117,71 @@ static void pool_give(struct memtable_pool *pool, struct arena *arena)
     pool_charge(pool, held, kept);
 }
 
+static size_t entries_bytes(const struct memtable *memtable)
+{
+    return memtable->arena.used_bytes - memtable->pool->filter_words * sizeof *memtable->filter;
+}
+
+static enum varve_status filter_init(struct memtable *memtable, size_t words)
+{
+    const size_t bytes = words * sizeof *memtable->filter;
+    enum varve_status status = arena_reserve(&memtable->arena, bytes);
+    if (status != VARVE_OK)
+        return status;
+    memtable->filter = arena_alloc(&memtable->arena, bytes);
+    assert(memtable->filter != NULL); /* reserved */
+    memset((void *)memtable->filter, 0, bytes);
+    return VARVE_OK;
+}
+
+static _Atomic uint64_t *filter_word(const struct memtable *memtable, uint64_t hash)
+{
+    return &memtable->filter[((hash >> 32) * memtable->pool->filter_words) >> 32];
+}
+
+static uint64_t filter_bits(uint64_t hash)
+{
+    uint64_t bits = 0;
+    for (unsigned probe = 0; probe < FILTER_PROBES; probe++)
+        bits |= UINT64_C(1) << (hash >> (probe * FILTER_WORD_BITS_LOG2) & 63);
+    return bits;
+}
+
+static void filter_add(struct memtable *memtable, uint64_t hash)
+{
+    _Atomic uint64_t *word = filter_word(memtable, hash);
+    uint64_t bits = atomic_load_explicit(word, memory_order_relaxed) | filter_bits(hash);
+    atomic_store_explicit(word, bits, memory_order_relaxed);
+}
+
+bool memtable_may_contain(const struct memtable *memtable, uint64_t hash)
+{
+    uint64_t bits = filter_bits(hash);
+    return (atomic_load_explicit(filter_word(memtable, hash), memory_order_relaxed) & bits) == bits;
+}
+
 enum varve_status memtable_new(struct memtable_pool *pool, uint64_t segment_id,
                                struct memtable **ret_memtable)
 {
     struct memtable *memtable = calloc(1, sizeof *memtable);
     if (memtable == NULL)
         return status_raise(VARVE_NO_MEMORY);
+    memtable->pool = pool;
     arena_init(&memtable->arena, pool->chunk_bytes, NULL);
     pool_take(pool, &memtable->arena);
     size_t taken = memtable->arena.reserved_bytes;
     enum varve_status status = skiplist_init(&memtable->list, &memtable->arena);
+    if (status == VARVE_OK)
+        status = filter_init(memtable, pool->filter_words);
     pool_charge(pool, taken, memtable->arena.reserved_bytes);
     if (status != VARVE_OK) {
         pool_give(pool, &memtable->arena);
         free(memtable);
         return status;
     }
-    memtable->pool = pool;
     memtable->segment_id = segment_id;
     atomic_init(&memtable->references, 1);
-    atomic_init(&memtable->bytes, memtable->arena.used_bytes);
+    atomic_init(&memtable->bytes, entries_bytes(memtable));
     *ret_memtable = memtable;
     return VARVE_OK;
 }
@@ -175,14 +232,17 @@ void memtable_add(struct memtable *memtable, uint64_t sequence, const struct bat
     assert(sequence > 0 && sequence <= ENTRY_SEQUENCE_MAX && op->kind <= ENTRY_KIND_MAX);
     assert(sequence >= atomic_load_explicit(&memtable->sequence_last, memory_order_relaxed));
     struct varve_slice value = op->kind != ENTRY_DELETE ? op->value : varve_slice(NULL, 0);
+    const uint64_t hash = hash_slice(op->key);
+    __builtin_prefetch(filter_word(memtable, hash), 1);
     skiplist_insert(&memtable->list, op->key, entry_tag(sequence, op->kind), value);
+    filter_add(memtable, hash);
 
     size_t entries = atomic_load_explicit(&memtable->entries, memory_order_relaxed);
     if (entries == 0)
         atomic_store_explicit(&memtable->sequence_first, sequence, memory_order_relaxed);
     atomic_store_explicit(&memtable->sequence_last, sequence, memory_order_relaxed);
     atomic_store_explicit(&memtable->entries, entries + 1, memory_order_relaxed);
-    atomic_store_explicit(&memtable->bytes, memtable->arena.used_bytes, memory_order_relaxed);
+    atomic_store_explicit(&memtable->bytes, entries_bytes(memtable), memory_order_relaxed);
 }
 
 enum varve_status memtable_get(struct memtable *memtable, struct varve_slice target,

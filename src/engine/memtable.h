@@ -15,10 +15,11 @@ struct memtable;
 
 /* Chunks of memtables gone by, for the next ones. Thread safe. Outlives all its memtables.
  * All chunks, at rest or in use, are charged to `memory`; when that is near its limit, none is
- * kept. `memory` is borrowed until the pool is freed. */
+ * kept. `memory` is borrowed until the pool is freed. `filter_bytes`: of each memtable's filter;
+ * a full one has to have two bytes for each of its entries, else the filter lets most keys pass. */
 struct memtable_pool;
 MUST_CHECK enum varve_status memtable_pool_new(size_t chunk_bytes, size_t keep_bytes,
-                                               struct memory_budget *memory,
+                                               size_t filter_bytes, struct memory_budget *memory,
                                                struct memtable_pool **ret_pool);
 void memtable_pool_free(struct memtable_pool *pool);
 /* Frees what rests, but for `keep_bytes`. */
@@ -40,6 +41,9 @@ MUST_CHECK enum varve_status memtable_reserve(struct memtable *memtable, size_t 
 size_t memtable_lacks(const struct memtable *memtable, size_t entries, size_t bytes);
 /* Adds one entry, for which room is reserved. Writer only. (sequence, key) is new. */
 void memtable_add(struct memtable *memtable, uint64_t sequence, const struct batch_op *op);
+
+/* False: no entry that is visible yet has a user key of that hash_slice. Any thread. */
+bool memtable_may_contain(const struct memtable *memtable, uint64_t hash);
 
 /* The first entry >= the internal key `target` if it has the same user key, else VARVE_NOT_FOUND.
  * The value is borrowed until the memtable is freed. */

@@ -46,13 +46,18 @@ struct lookup {
     struct block_ref ref;
 };
 
+static enum varve_status lookup_memtable(struct lookup *lookup, struct memtable *memtable)
+{
+    if (!memtable_may_contain(memtable, lookup->hash))
+        return VARVE_NOT_FOUND;
+    return memtable_get(memtable, lookup->target, &lookup->tag, &lookup->value);
+}
+
 static enum varve_status lookup_memtables(struct lookup *lookup)
 {
-    enum varve_status status =
-        memtable_get(lookup->view->active, lookup->target, &lookup->tag, &lookup->value);
+    enum varve_status status = lookup_memtable(lookup, lookup->view->active);
     for (size_t i = 0; status == VARVE_NOT_FOUND && i < lookup->view->waiting_count; i++)
-        status =
-            memtable_get(lookup->view->waiting[i], lookup->target, &lookup->tag, &lookup->value);
+        status = lookup_memtable(lookup, lookup->view->waiting[i]);
     return status;
 }
 
@@ -115,7 +120,6 @@ static enum varve_status lookup_gathered(struct lookup *lookup)
 static enum varve_status lookup_tables(struct lookup *lookup)
 {
     const struct version *version = lookup->view->version;
-    lookup->hash = hash_slice(lookup->user_key);
     for (size_t l = 0; l < VARVE_LEVELS_MAX; l++) {
         for (size_t r = 0; r < version->levels[l].run_count; r++) {
             const struct table *table = run_find(&version->levels[l].runs[r], lookup->user_key);
@@ -190,6 +194,7 @@ enum varve_status read_key_state(struct varve_db *db, struct view *view, uint64_
     struct lookup lookup = {.db = db,
                             .view = view,
                             .user_key = key,
+                            .hash = hash_slice(key),
                             .target = target_make(target, key, sequence),
                             .must_not_wait = must_not_wait};
 
@@ -210,6 +215,7 @@ enum varve_status read_memtables_state(const struct view *view, struct varve_sli
 {
     uint8_t target[ENTRY_KEY_BYTES_MAX];
     struct lookup lookup = {.view = (struct view *)(uintptr_t)view,
+                            .hash = hash_slice(key),
                             .target = target_make(target, key, ENTRY_SEQUENCE_MAX)};
 
     enum varve_status status = lookup_memtables(&lookup);
@@ -268,7 +274,8 @@ static enum varve_status get(struct varve_db *db, struct varve_slice key,
 
     if (key.size == 0 || key.size > VARVE_KEY_BYTES_MAX)
         return status_raise(VARVE_INVALID);
-    struct lookup lookup = {.db = db, .user_key = key, .must_not_wait = must_not_wait};
+    struct lookup lookup = {
+        .db = db, .user_key = key, .hash = hash_slice(key), .must_not_wait = must_not_wait};
     lookup.view = view_slot_acquire(&db->view, &db->visible, &sequence);
     if (snapshot != NULL)
         sequence = snapshot->sequence;

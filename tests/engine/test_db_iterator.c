@@ -295,7 +295,7 @@ START_TEST(written_to_meanwhile)
     struct memtable_pool *pool = NULL;
     struct memory_budget memory;
     memory_budget_init(&memory, SIZE_MAX);
-    ck_assert_int_eq(memtable_pool_new(64u << 10, 1u << 20, &memory, &pool), VARVE_OK);
+    ck_assert_int_eq(memtable_pool_new(64u << 10, 1u << 20, 4096, &memory, &pool), VARVE_OK);
     const uint64_t stride = budget_choose(5, 1, 1);
     for (uint64_t seed = 1 + budget_offset(stride); seed <= 500; seed += stride) {
         struct fixture f;

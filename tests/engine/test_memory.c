@@ -247,7 +247,7 @@ START_TEST(pinned_memtables)
     for (uint64_t i = 0; i < number; i += 7)
         get(db, i);
     held = stats_of(db);
-    ck_assert_uint_lt(held.flushes, 2000 / 30); /* no storm of tiny tables */
+    ck_assert_uint_lt(held.flushes, 2000 / 25); /* no storm of tiny tables */
     for (size_t i = 0; i < PINS; i++)
         varve_iterator_free(pins[i]);
     settle(db);

@@ -9,6 +9,7 @@
 #include "prng.h"
 
 #define CHUNK_BYTES (64u << 10)
+#define FILTER_BYTES 4096u
 
 static struct memory_budget memory; /* set up anew by each test */
 
@@ -35,7 +36,7 @@ START_TEST(gets_and_counters)
     struct memtable_pool *pool = NULL;
     memory_budget_init(&memory, SIZE_MAX);
     struct memtable *memtable = NULL;
-    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, &memory, &pool), VARVE_OK);
+    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, FILTER_BYTES, &memory, &pool), VARVE_OK);
     ck_assert_int_eq(memtable_new(pool, 17, &memtable), VARVE_OK);
     uint64_t first = 1, last = 1, tag = 0;
     memtable_sequences(memtable, &first, &last);
@@ -82,7 +83,7 @@ START_TEST(iterator_holds_a_reference)
     memory_budget_init(&memory, SIZE_MAX);
     struct memtable *memtable = NULL;
     struct entry_iterator *it = NULL;
-    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, &memory, &pool), VARVE_OK);
+    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, FILTER_BYTES, &memory, &pool), VARVE_OK);
     ck_assert_int_eq(memtable_new(pool, 1, &memtable), VARVE_OK);
     ck_assert_int_eq(memtable_iterator_new(memtable, &it), VARVE_OK);
     it->ops->seek_first(it);
@@ -115,7 +116,8 @@ START_TEST(recycled_chunks_do_not_count)
 {
     struct memtable_pool *pool = NULL;
     memory_budget_init(&memory, SIZE_MAX);
-    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 8 * CHUNK_BYTES, &memory, &pool), VARVE_OK);
+    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 8 * CHUNK_BYTES, FILTER_BYTES, &memory, &pool),
+                     VARVE_OK);
     static uint8_t value[10000];
     for (int round = 0; round < 4; round++) {
         struct memtable *memtable = NULL;
@@ -139,7 +141,7 @@ START_TEST(reserve_for_many)
     struct memtable_pool *pool = NULL;
     memory_budget_init(&memory, SIZE_MAX);
     struct memtable *memtable = NULL;
-    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, &memory, &pool), VARVE_OK);
+    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, FILTER_BYTES, &memory, &pool), VARVE_OK);
     ck_assert_int_eq(memtable_new(pool, 1, &memtable), VARVE_OK);
     uint64_t sequence = 0;
     for (int group = 0; group < 20; group++) {
@@ -155,6 +157,40 @@ START_TEST(reserve_for_many)
     }
     ck_assert_uint_eq(memtable_entries(memtable), 20000);
     memtable_unref(memtable);
+    memtable_pool_free(pool);
+    memory_budget_deinit(&memory);
+}
+END_TEST
+
+/* The filter lets every key pass that is there, also in memory that served before, and at two bytes
+ * an entry one in fifty of the others at most. */
+START_TEST(filter_knows_the_keys)
+{
+    enum { KEYS_THERE = FILTER_BYTES / 2, KEYS_ABSENT = 10 * KEYS_THERE };
+    struct memtable_pool *pool = NULL;
+    memory_budget_init(&memory, SIZE_MAX);
+    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 8 * CHUNK_BYTES, FILTER_BYTES, &memory, &pool),
+                     VARVE_OK);
+    for (uint64_t round = 0; round < 3; round++) {
+        struct memtable *memtable = NULL;
+        size_t passed = 0;
+        ck_assert_int_eq(memtable_new(pool, 1, &memtable), VARVE_OK);
+        for (uint64_t i = 1; i <= KEYS_THERE; i++) {
+            uint64_t key = hash_mix(i + (round << 32));
+            struct varve_slice bytes = varve_slice(&key, sizeof key);
+            if (i == 1)
+                ck_assert(!memtable_may_contain(memtable, hash_slice(bytes)));
+            add(memtable, i, i % 5 == 0 ? ENTRY_DELETE : ENTRY_PUT, bytes, varve_slice_str("v"));
+        }
+        for (uint64_t i = 1; i <= KEYS_THERE + KEYS_ABSENT; i++) {
+            uint64_t key = hash_mix(i + (round << 32));
+            bool passes = memtable_may_contain(memtable, hash_bytes(&key, sizeof key));
+            ck_assert(passes || i > KEYS_THERE);
+            passed += passes && i > KEYS_THERE;
+        }
+        ck_assert_uint_le(passed, KEYS_ABSENT / 50);
+        memtable_unref(memtable);
+    }
     memtable_pool_free(pool);
     memory_budget_deinit(&memory);
 }
@@ -234,7 +270,7 @@ START_TEST(readers_beside_the_writer)
     struct memtable_pool *pool = NULL;
     memory_budget_init(&memory, SIZE_MAX);
     struct shared shared = {0};
-    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, &memory, &pool), VARVE_OK);
+    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, FILTER_BYTES, &memory, &pool), VARVE_OK);
     ck_assert_int_eq(memtable_new(pool, 1, &shared.memtable), VARVE_OK);
     pthread_t threads[READERS];
     struct reader readers[READERS];
@@ -267,6 +303,7 @@ int main(void)
     tcase_add_test(tests, iterator_holds_a_reference);
     tcase_add_test(tests, recycled_chunks_do_not_count);
     tcase_add_test(tests, reserve_for_many);
+    tcase_add_test(tests, filter_knows_the_keys);
     tcase_add_test(tests, readers_beside_the_writer);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
