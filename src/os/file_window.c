@@ -5,6 +5,7 @@
  */
 #include "os/file_window.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -98,7 +99,11 @@ static enum varve_status window_move(struct file_window *window, int fd, uint64_
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct stat st;
 
+    /* On its way to the disk already when the file is synced: that would take long otherwise. */
+    const bool goes_on = window->memory != NULL && offset > window->offset;
     file_window_close(window);
+    if (goes_on)
+        sync_file_range(fd, (off_t)window->offset, (off_t)window->size, SYNC_FILE_RANGE_WRITE);
     pthread_once(&once, install_guard);
     if (!guard_works || size > WINDOW_BYTES || fstat(fd, &st) != 0)
         return VARVE_UNSUPPORTED;
