@@ -26,6 +26,32 @@ static inline uint64_t key_prefix(struct varve_slice user_key)
     return __builtin_bswap64(bytes);
 }
 
+/* The same for keys that mostly begin with the same bytes, which then decide nothing: of what
+ * stands behind `common`. Keys that lie before all that begin so get the least number, those behind
+ * the greatest; so here too the smaller key never has the greater number, but equal ones say
+ * nothing at all: compare the whole keys. */
+static inline uint64_t key_prefix_behind(struct varve_slice common, struct varve_slice user_key)
+{
+    size_t shorter = common.size < user_key.size ? common.size : user_key.size;
+    int order = shorter > 0 ? memcmp(user_key.data, common.data, shorter) : 0;
+    if (order != 0)
+        return order < 0 ? 0 : UINT64_MAX;
+    if (user_key.size < common.size)
+        return 0;
+    return key_prefix(varve_slice(user_key.data + shorter, user_key.size - shorter));
+}
+
+/* How many bytes, of at most `most`, two keys have in common at their beginning. */
+static inline size_t key_common_bytes(struct varve_slice a, struct varve_slice b, size_t most)
+{
+    most = most < a.size ? most : a.size;
+    most = most < b.size ? most : b.size;
+    size_t same = 0;
+    while (same < most && a.data[same] == b.data[same])
+        same++;
+    return same;
+}
+
 /* The order of two user keys with equal prefixes. */
 static inline int key_compare_behind_prefix(struct varve_slice a, struct varve_slice b)
 {

@@ -161,7 +161,7 @@ bool memtable_may_contain(const struct memtable *memtable, uint64_t hash)
 }
 
 enum varve_status memtable_new(struct memtable_pool *pool, uint64_t segment_id,
-                               struct memtable **ret_memtable)
+                               struct varve_slice expected, struct memtable **ret_memtable)
 {
     struct memtable *memtable = calloc(1, sizeof *memtable);
     if (memtable == NULL)
@@ -170,7 +170,7 @@ enum varve_status memtable_new(struct memtable_pool *pool, uint64_t segment_id,
     arena_init(&memtable->arena, pool->chunk_bytes, NULL);
     pool_take(pool, &memtable->arena);
     size_t taken = memtable->arena.reserved_bytes;
-    enum varve_status status = skiplist_init(&memtable->list, &memtable->arena);
+    enum varve_status status = skiplist_init(&memtable->list, &memtable->arena, expected);
     if (status == VARVE_OK)
         status = filter_init(memtable, pool->filter_words);
     pool_charge(pool, taken, memtable->arena.reserved_bytes);
@@ -184,6 +184,11 @@ enum varve_status memtable_new(struct memtable_pool *pool, uint64_t segment_id,
     atomic_init(&memtable->bytes, entries_bytes(memtable));
     *ret_memtable = memtable;
     return VARVE_OK;
+}
+
+struct varve_slice memtable_common(const struct memtable *memtable)
+{
+    return skiplist_common(&memtable->list);
 }
 
 void memtable_ref(struct memtable *memtable)

@@ -18,7 +18,7 @@
 
 /* Immutable once linked, but for its pointers. The internal key and the value stand behind them. */
 struct skiplist_node {
-    uint64_t prefix; /* key_prefix of the user key */
+    uint64_t prefix; /* key_prefix_behind what the list's keys are expected to begin with */
     uint32_t value_bytes;
     uint16_t user_key_bytes;
     uint16_t height;
@@ -27,15 +27,22 @@ struct skiplist_node {
 
 struct skiplist {
     struct arena *arena;
-    struct skiplist_node *head; /* no entry; as high as can be */
-    _Atomic uint32_t height;    /* of the highest node, at least 1 */
+    struct skiplist_node *head;  /* no entry; as high as can be */
+    _Atomic uint32_t height;     /* of the highest node, at least 1 */
+    struct varve_slice expected; /* in the arena */
     /* the writer's own */
     uint64_t random;
     struct skiplist_node *splice[SKIPLIST_HEIGHT_MAX]; /* per level, where the last insert ended */
+    struct varve_slice common; /* what all user keys so far begin with; of the first one */
 };
 
-/* The arena is borrowed, and the list goes with it. VARVE_NO_MEMORY. */
-MUST_CHECK enum varve_status skiplist_init(struct skiplist *list, struct arena *arena);
+/* The arena is borrowed, and the list goes with it. `expected`: what most user keys will begin
+ * with, as far as that is known; it only makes comparisons cheaper. Copied. VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status skiplist_init(struct skiplist *list, struct arena *arena,
+                                           struct varve_slice expected);
+
+/* What all user keys in the list begin with; nothing while it is empty. Writer only. Borrowed. */
+struct varve_slice skiplist_common(const struct skiplist *list);
 
 /* What to reserve in the arena for the next `entries` inserts, of `bytes` of user keys and values
  * in all. Writer only. */

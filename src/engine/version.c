@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/key_prefix.h"
+
 struct table_list {
     struct table **tables; /* each with a reference */
     size_t count;
@@ -338,6 +340,24 @@ enum varve_status version_to_edit(const struct version *version, struct manifest
             }
         }
     return VARVE_OK;
+}
+
+struct varve_slice version_common(const struct version *version)
+{
+    struct varve_slice common = {0};
+    for (size_t l = 0; l < VARVE_LEVELS_MAX; l++) {
+        for (size_t r = 0; r < version->levels[l].run_count; r++) {
+            const struct run *run = &version->levels[l].runs[r];
+            struct varve_slice first = entry_user_key(table_smallest(run->tables[0]));
+            struct varve_slice last =
+                entry_user_key(table_largest(run->tables[run->table_count - 1]));
+            if (common.data == NULL)
+                common = first;
+            common.size = key_common_bytes(common, first, common.size);
+            common.size = key_common_bytes(common, last, common.size);
+        }
+    }
+    return common;
 }
 
 uint64_t version_level_bytes(const struct version *version, size_t level)

@@ -81,6 +81,9 @@ MUST_CHECK enum varve_status version_apply(const struct version *base,
 MUST_CHECK enum varve_status version_to_edit(const struct version *version,
                                              struct manifest_edit *edit);
 
+/* What all its user keys begin with; nothing when it has no tables. Borrowed from it. */
+struct varve_slice version_common(const struct version *version);
+
 uint64_t version_level_bytes(const struct version *version, size_t level);
 
 /* The only table of `run` whose range may hold the user key, else NULL. */

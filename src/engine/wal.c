@@ -118,7 +118,8 @@ enum varve_status wal_switch_locked(struct varve_db *db)
     /* An edit of before whose outcome is not known may name the very file that is made now. */
     status = db_manifest_repair(db);
     if (status == VARVE_OK)
-        status = memtable_new(db->memtables, old_id + 1, &memtable);
+        status =
+            memtable_new(db->memtables, old_id + 1, memtable_common(db->wal.memtable), &memtable);
     if (status == VARVE_OK)
         status = wal_make_segment(db, old_id + 1, &writer);
     if (status != VARVE_OK)

@@ -82,7 +82,7 @@ static double insert_us(bool in_order)
     char key[KEY_BYTES + 1];
     uint8_t value[VALUE_BYTES] = {0};
     arena_init(&arena, CHUNK_BYTES, NULL);
-    must_ok(skiplist_init(&list, &arena));
+    must_ok(skiplist_init(&list, &arena, varve_slice(NULL, 0)));
     double begin_s = now_s();
     for (uint64_t i = 0; i < count; i++) {
         uint64_t number = in_order ? i : prng_next(&prng);

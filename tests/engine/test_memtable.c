@@ -37,7 +37,7 @@ START_TEST(gets_and_counters)
     memory_budget_init(&memory, SIZE_MAX);
     struct memtable *memtable = NULL;
     ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, FILTER_BYTES, &memory, &pool), VARVE_OK);
-    ck_assert_int_eq(memtable_new(pool, 17, &memtable), VARVE_OK);
+    ck_assert_int_eq(memtable_new(pool, 17, varve_slice(NULL, 0), &memtable), VARVE_OK);
     uint64_t first = 1, last = 1, tag = 0;
     memtable_sequences(memtable, &first, &last);
     ck_assert_uint_eq(first, 0);
@@ -84,7 +84,7 @@ START_TEST(iterator_holds_a_reference)
     struct memtable *memtable = NULL;
     struct entry_iterator *it = NULL;
     ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, FILTER_BYTES, &memory, &pool), VARVE_OK);
-    ck_assert_int_eq(memtable_new(pool, 1, &memtable), VARVE_OK);
+    ck_assert_int_eq(memtable_new(pool, 1, varve_slice(NULL, 0), &memtable), VARVE_OK);
     ck_assert_int_eq(memtable_iterator_new(memtable, &it), VARVE_OK);
     it->ops->seek_first(it);
     ck_assert(!it->valid);
@@ -121,7 +121,7 @@ START_TEST(recycled_chunks_do_not_count)
     static uint8_t value[10000];
     for (int round = 0; round < 4; round++) {
         struct memtable *memtable = NULL;
-        ck_assert_int_eq(memtable_new(pool, 1, &memtable), VARVE_OK);
+        ck_assert_int_eq(memtable_new(pool, 1, varve_slice(NULL, 0), &memtable), VARVE_OK);
         ck_assert_uint_lt(memtable_bytes(memtable), 1000);
         for (uint64_t i = 1; i <= 100; i++) {
             add(memtable, i, ENTRY_PUT, varve_slice_str("key"), varve_slice(value, sizeof value));
@@ -142,7 +142,7 @@ START_TEST(reserve_for_many)
     memory_budget_init(&memory, SIZE_MAX);
     struct memtable *memtable = NULL;
     ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, FILTER_BYTES, &memory, &pool), VARVE_OK);
-    ck_assert_int_eq(memtable_new(pool, 1, &memtable), VARVE_OK);
+    ck_assert_int_eq(memtable_new(pool, 1, varve_slice(NULL, 0), &memtable), VARVE_OK);
     uint64_t sequence = 0;
     for (int group = 0; group < 20; group++) {
         ck_assert_int_eq(memtable_reserve(memtable, 1000, 1000 * (8 + 100)), VARVE_OK);
@@ -174,7 +174,7 @@ START_TEST(filter_knows_the_keys)
     for (uint64_t round = 0; round < 3; round++) {
         struct memtable *memtable = NULL;
         size_t passed = 0;
-        ck_assert_int_eq(memtable_new(pool, 1, &memtable), VARVE_OK);
+        ck_assert_int_eq(memtable_new(pool, 1, varve_slice(NULL, 0), &memtable), VARVE_OK);
         for (uint64_t i = 1; i <= KEYS_THERE; i++) {
             uint64_t key = hash_mix(i + (round << 32));
             struct varve_slice bytes = varve_slice(&key, sizeof key);
@@ -271,7 +271,7 @@ START_TEST(readers_beside_the_writer)
     memory_budget_init(&memory, SIZE_MAX);
     struct shared shared = {0};
     ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, FILTER_BYTES, &memory, &pool), VARVE_OK);
-    ck_assert_int_eq(memtable_new(pool, 1, &shared.memtable), VARVE_OK);
+    ck_assert_int_eq(memtable_new(pool, 1, varve_slice(NULL, 0), &shared.memtable), VARVE_OK);
     pthread_t threads[READERS];
     struct reader readers[READERS];
     for (size_t i = 0; i < READERS; i++) {

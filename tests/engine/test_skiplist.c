@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "array_iterator.h"
+#include "engine/key_prefix.h"
 #include "engine/skiplist.h"
 #include "prng.h"
 
@@ -16,11 +17,25 @@ struct fixture {
     struct array model;
 };
 
-static void set_up(struct fixture *f)
+/* What the keys are expected to begin with, rightly or wrongly; each test runs with each. */
+static const struct varve_slice expectations[] = {
+    {NULL, 0},
+    {(const uint8_t *)"a", 1},
+    {(const uint8_t *)"a\0\0\0", 4},
+    {(const uint8_t *)"abcdefgh", 8},
+    {(const uint8_t *)"the same key", 12},
+    {(const uint8_t *)"\xff\xff", 2},
+    {(const uint8_t *)"\0", 1},
+    {(const uint8_t *)"k0000000", 8},
+};
+#define EXPECTATIONS ((int)(sizeof expectations / sizeof *expectations))
+
+static void set_up(struct fixture *f, int expectation)
 {
+    const struct varve_slice expected = expectations[expectation];
     *f = (struct fixture){0};
     arena_init(&f->arena, CHUNK_BYTES, NULL);
-    ck_assert_int_eq(skiplist_init(&f->list, &f->arena), VARVE_OK);
+    ck_assert_int_eq(skiplist_init(&f->list, &f->arena, expected), VARVE_OK);
 }
 
 static void tear_down(struct fixture *f)
@@ -59,6 +74,12 @@ static void assert_stands(const struct fixture *f, const struct skiplist_node *n
 static void assert_equals_model(struct fixture *f)
 {
     array_sort(&f->model);
+    const struct varve_slice lowest = entry_user_key(buf_slice(&f->model.entries[0].key));
+    const struct varve_slice highest =
+        entry_user_key(buf_slice(&f->model.entries[f->model.count - 1].key));
+    const struct varve_slice common = skiplist_common(&f->list);
+    ck_assert_uint_eq(common.size, key_common_bytes(lowest, highest, SIZE_MAX));
+    ck_assert(common.size == 0 || memcmp(common.data, lowest.data, common.size) == 0);
     const struct skiplist_node *node = skiplist_first(&f->list);
     for (size_t i = 0; i <= f->model.count; i++) {
         assert_stands(f, node, i);
@@ -85,7 +106,7 @@ static void assert_equals_model(struct fixture *f)
 START_TEST(empty)
 {
     struct fixture f;
-    set_up(&f);
+    set_up(&f, _i);
     ck_assert_ptr_null(skiplist_first(&f.list));
     ck_assert_ptr_null(skiplist_last(&f.list));
     uint8_t target[ENTRY_TAG_BYTES + 1] = {0};
@@ -99,7 +120,7 @@ START_TEST(short_keys_and_zero_bytes)
 {
     static const char zeros[12] = "a";
     struct fixture f;
-    set_up(&f);
+    set_up(&f, _i);
     uint64_t sequence = 1;
     for (size_t size = sizeof zeros; size > 0; size--)
         insert(&f, varve_slice(zeros, size), entry_tag(sequence++, ENTRY_PUT), varve_slice("v", 1));
@@ -121,7 +142,7 @@ END_TEST
 START_TEST(versions_newest_first)
 {
     struct fixture f;
-    set_up(&f);
+    set_up(&f, _i);
     for (uint64_t sequence = 1; sequence <= 300; sequence++)
         insert(&f, varve_slice_str("the same key"), entry_tag(sequence, ENTRY_PUT),
                varve_slice(&sequence, sizeof sequence));
@@ -136,7 +157,7 @@ END_TEST
 START_TEST(ordered_with_breaks)
 {
     struct fixture f;
-    set_up(&f);
+    set_up(&f, _i);
     struct prng prng = prng_make(7);
     uint64_t number = 0;
     for (uint64_t sequence = 1; sequence <= 4000; sequence++) {
@@ -156,7 +177,7 @@ START_TEST(random_keys)
 {
     for (uint64_t seed = 1; seed <= 20; seed++) {
         struct fixture f;
-        set_up(&f);
+        set_up(&f, _i);
         struct prng prng = prng_make(seed);
         for (uint64_t sequence = 1; sequence <= 500; sequence++) {
             uint8_t key[14], value[40];
@@ -179,7 +200,7 @@ START_TEST(room_is_enough)
     struct prng prng = prng_make(3);
     for (int round = 0; round < 50; round++) {
         struct fixture f;
-        set_up(&f);
+        set_up(&f, _i);
         size_t entries = prng_between(&prng, 1, 300), value_bytes = prng_below(&prng, 1000);
         size_t used = f.arena.used_bytes;
         size_t room = skiplist_room(&f.list, entries, entries * (5 + value_bytes));
@@ -203,12 +224,12 @@ int main(void)
     Suite *suite = suite_create("skiplist");
     TCase *tests = tcase_create("skiplist");
     tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, empty);
-    tcase_add_test(tests, short_keys_and_zero_bytes);
-    tcase_add_test(tests, versions_newest_first);
-    tcase_add_test(tests, ordered_with_breaks);
-    tcase_add_test(tests, random_keys);
-    tcase_add_test(tests, room_is_enough);
+    tcase_add_loop_test(tests, empty, 0, EXPECTATIONS);
+    tcase_add_loop_test(tests, short_keys_and_zero_bytes, 0, EXPECTATIONS);
+    tcase_add_loop_test(tests, versions_newest_first, 0, EXPECTATIONS);
+    tcase_add_loop_test(tests, ordered_with_breaks, 0, EXPECTATIONS);
+    tcase_add_loop_test(tests, random_keys, 0, EXPECTATIONS);
+    tcase_add_loop_test(tests, room_is_enough, 0, EXPECTATIONS);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -88,7 +88,7 @@ struct entry_iterator *unsteady_iterator_new(struct memtable_pool *pool, const s
     it->base.ops = &unsteady_ops;
     it->prng = prng_make(prng_next(seeds));
     it->sequence = sequence;
-    must_ok(memtable_new(pool, 1, &it->memtable));
+    must_ok(memtable_new(pool, 1, varve_slice(NULL, 0), &it->memtable));
     for (uint64_t s = 1; s <= sequence; s++)
         for (size_t i = 0; i < array->count; i++) {
             struct varve_slice key = buf_slice(&array->entries[i].key);
