@@ -51,7 +51,7 @@ one_engine() {
     shift
     run "$column" "" fillseq,fillrandom,fillsync "$@"
     run "$column" "" "filluniquerandom,overwrite,readrandom,readmissing,readseq,seekrandom,$(
-        )compact,readrandom,readseq" "$@"
+        )compact,readrandom,readhot,readseq" "$@"
     for threads in $threads_more; do
         run "$column" ", $threads threads" fillsync,filluniquerandom,readrandom,readwhilewriting \
             "$@" --threads="$threads"
