@@ -99,15 +99,17 @@ static enum varve_status window_move(struct file_window *window, int fd, uint64_
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct stat st;
 
-    /* On its way to the disk already when the file is synced: that would take long otherwise. */
-    const bool goes_on = window->memory != NULL && offset > window->offset;
+    const uint64_t begin = offset & ~(PAGE_BYTES_MOST - 1);
+    const bool goes_on = window->memory != NULL && begin > window->offset;
     file_window_close(window);
+    /* On its way to the disk already when the file is synced: that would take long otherwise. It
+     * begins no earlier than now, for pages that are mapped would have to be protected again. */
     if (goes_on)
-        sync_file_range(fd, (off_t)window->offset, (off_t)window->size, SYNC_FILE_RANGE_WRITE);
+        sync_file_range(fd, (off_t)window->offset, (off_t)(begin - window->offset),
+                        SYNC_FILE_RANGE_WRITE);
     pthread_once(&once, install_guard);
     if (!guard_works || size > WINDOW_BYTES || fstat(fd, &st) != 0)
         return VARVE_UNSUPPORTED;
-    uint64_t begin = offset & ~(PAGE_BYTES_MOST - 1);
     uint64_t end = begin + WINDOW_BYTES;
     if (end < offset + size)
         end = offset + size;
