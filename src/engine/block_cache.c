@@ -332,6 +332,8 @@ static struct cached_block *insert(struct block_cache *cache, uint64_t hash,
             atomic_fetch_add_explicit(&block->references, 1, memory_order_relaxed);
             kind = MEMORY_CACHE;
         }
+    } else {
+        trim_locked(cache, shard, share); /* which others may have made less */
     }
     block_charge(cache, block, kind);
     mutex_unlock(&shard->lock);

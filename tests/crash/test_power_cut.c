@@ -333,10 +333,12 @@ static void script_run(struct script *script, struct varve_stats *ret_stats)
             (void)db_step(script->db);
         if (prng_chance(&script->prng, 4))
             db_idle(script->db);
-        if (prng_chance(&script->prng, 1)) {
+        if (prng_chance(&script->prng, 1) || i % (script->commit_max / 12) == 0) {
             ck_assert_int_eq(varve_flush(script->db, true), VARVE_OK);
             script->durable = script->acknowledged;
         }
+        if (i == script->commit_max / 2) /* whatever the seed, there is one in the middle third */
+            ck_assert_int_eq(varve_compact(script->db, true), VARVE_OK);
         if (i == script->commit_max / 3 || i == script->commit_max * 4 / 5)
             script_reopen(script);
         if (i == script->commit_max * 2 / 3) /* before the second reopening resets the counters */
