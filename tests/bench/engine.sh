@@ -8,7 +8,7 @@
 # rounds, the engines taking turns within each, every round in a fresh store and process. Threads
 # (THREADS, 2 and 4) share a third of the reads. varve runs twice with one thread, the second time
 # with the checksum in software, as Debian's LevelDB has it. Prints a Markdown table of medians with
-# the least and the greatest. About ten minutes.
+# the least and the greatest. About a quarter of an hour on two slow processors.
 title="engine"
 . "$(dirname "$0")/../show/common.sh"
 . "$root/config/packages.sh"
