@@ -23,6 +23,7 @@
 #define BACKGROUND_IDLE_US ((uint64_t)5000000)
 
 static void flush_job_run(struct thread_job *job);
+static void log_job_run(struct thread_job *job);
 static void compaction_job_run(struct thread_job *job);
 
 void background_init(struct background *background, struct varve_db *db)
@@ -31,6 +32,7 @@ void background_init(struct background *background, struct varve_db *db)
     mutex_init(&background->mu.lock);
     cond_init(&background->mu.progress);
     background->flush_job = (struct thread_job){.run = flush_job_run, .kind = THREAD_JOB_URGENT};
+    background->log_job = (struct thread_job){.run = log_job_run, .kind = THREAD_JOB_URGENT};
     background->slot_count = db->stepped ? 1 : db->options.compaction_workers;
     for (size_t i = 0; i < background->slot_count; i++)
         background->mu.compactions[i] = (struct compaction_slot){
@@ -43,17 +45,28 @@ void background_deinit(struct background *background)
     mutex_deinit(&background->mu.lock);
 }
 
-void background_schedule_flush(struct varve_db *db)
+static void job_schedule(struct varve_db *db, struct background_job_state *state,
+                         struct thread_job *job)
 {
     struct background *background = &db->background;
     mutex_lock(&background->mu.lock);
-    bool submit = !background->mu.flush.queued && !background->mu.closing;
-    background->mu.flush.again = background->mu.flush.queued;
+    bool submit = !state->queued && !background->mu.closing;
+    state->again = state->queued;
     if (submit)
-        background->mu.flush.queued = true;
+        state->queued = true;
     mutex_unlock(&background->mu.lock);
     if (submit)
-        thread_pool_submit(db->pool, &background->flush_job);
+        thread_pool_submit(db->pool, job);
+}
+
+void background_schedule_flush(struct varve_db *db)
+{
+    job_schedule(db, &db->background.mu.flush, &db->background.flush_job);
+}
+
+void background_schedule_log(struct varve_db *db)
+{
+    job_schedule(db, &db->background.mu.log, &db->background.log_job);
 }
 
 /* A slot that is to look for a merge; NULL when one is going to anyway, or none is free. */
@@ -128,6 +141,26 @@ static void flush_job_run(struct thread_job *job)
         commit_nudge(db);
     if (flushed)
         background_schedule_compaction(db);
+}
+
+static struct background *background_of_log(struct thread_job *job)
+{
+    return (struct background *)(void *)((char *)job - offsetof(struct background, log_job));
+}
+
+static void log_job_run(struct thread_job *job)
+{
+    struct background *background = background_of_log(job);
+    wal_work(background->db);
+
+    mutex_lock(&background->mu.lock);
+    bool again = background->mu.log.again && !background->mu.closing;
+    background->mu.log.queued = again;
+    background->mu.log.again = false;
+    cond_broadcast(&background->mu.progress);
+    mutex_unlock(&background->mu.lock);
+    if (again)
+        thread_pool_submit(background->db->pool, job);
 }
 
 static void manual_drop_locked(struct manual_merge *merge)
@@ -497,7 +530,7 @@ void background_stop(struct varve_db *db)
     mutex_unlock(&background->mu.lock);
     for (;;) {
         mutex_lock(&background->mu.lock);
-        bool busy = background->mu.flush.queued;
+        bool busy = background->mu.flush.queued || background->mu.log.queued;
         for (size_t i = 0; i < background->slot_count; i++)
             busy = busy || background->mu.compactions[i].state != COMPACTION_SLOT_IDLE;
         /* Jobs gave up what they worked on; what no job will come to any more ends here. */

@@ -1,6 +1,7 @@
 /*
- * engine/background.h: when flushes and merges run, on the worker pool: one flush at a time, and
- * beside it as many merges as there are workers for them. What fails for want of space, memory or
+ * engine/background.h: when flushes and merges run, on the worker pool: one flush at a time, one
+ * worker for what the log is owed after a switch, and beside them as many merges as there are
+ * workers for them. What fails for want of space, memory or
  * descriptors is tried again after a while.
  */
 #ifndef ENGINE_BACKGROUND_H
@@ -48,7 +49,7 @@ struct background {
     struct {
         struct mutex lock;
         struct cond progress; /* broadcast whenever a job ended or the state changed */
-        struct background_job_state flush;
+        struct background_job_state flush, log;
         struct compaction_slot compactions[VARVE_COMPACTION_WORKERS_MAX];
         size_t compactions_running;
         bool compaction_again;           /* asked for while all slots were busy */
@@ -62,7 +63,7 @@ struct background {
         bool fold;                   /* the store is idle: fold the tiers */
         uint64_t folded_after_us;    /* 1 + the last commit's time when that was last decided */
     } mu;
-    struct thread_job flush_job;
+    struct thread_job flush_job, log_job;
     size_t slot_count; /* of mu.compactions */
     struct varve_db *db;
 };
@@ -71,6 +72,7 @@ void background_deinit(struct background *background);
 
 /* Any thread, wal.lock may be held. */
 void background_schedule_flush(struct varve_db *db);
+void background_schedule_log(struct varve_db *db); /* wal_work; not tried again */
 void background_schedule_compaction(struct varve_db *db);
 
 /* Starts again what failed, once its time has come, and what the passing of time asks for; said to

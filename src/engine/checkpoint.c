@@ -70,6 +70,8 @@ static enum varve_status moment_take(struct varve_db *db, const char *dir,
 {
     mutex_lock(&db->wal.lock);
     enum varve_status status = commit_make_room_locked(db, true, NULL);
+    if (status == VARVE_OK)
+        status = wal_seal(db);
     if (status != VARVE_OK) {
         mutex_unlock(&db->wal.lock);
         return status;

@@ -205,6 +205,14 @@ static void debt_pay_locked(struct varve_db *db, const struct commit_group *grou
     COUNT(db->counters.slowdown_us, delay_us);
 }
 
+static enum varve_status seal_locked(struct varve_db *db)
+{
+    enum varve_status status = wal_seal(db);
+    if (status == VARVE_OK)
+        db->wal.must_seal = false;
+    return status;
+}
+
 /* A frame could not be written whole: closes the segment behind its last good frame. */
 static enum varve_status frame_failed_locked(struct varve_db *db, enum varve_status cause)
 {
@@ -213,8 +221,10 @@ static enum varve_status frame_failed_locked(struct varve_db *db, enum varve_sta
         if (!db->wal.writer.damaged)
             return VARVE_NO_SPACE;
         db->wal.must_switch = true;
-        return wal_switch_locked(db) == VARVE_OK ? VARVE_NO_SPACE
-                                                 : status_raise(VARVE_OUTCOME_UNKNOWN);
+        enum varve_status status = wal_switch_locked(db);
+        if (status == VARVE_OK)
+            status = seal_locked(db);
+        return status == VARVE_OK ? VARVE_NO_SPACE : status_raise(VARVE_OUTCOME_UNKNOWN);
     }
     if (cause == VARVE_NO_MEMORY && !db->wal.writer.damaged)
         return cause;
@@ -382,8 +392,11 @@ void commit_group_run_locked(struct varve_db *db, struct commit_group *group)
     }
     if (status == VARVE_OK) {
         debt_pay_locked(db, group);
-        status = memtable_reserve(db->wal.memtable, group->entries, group->entry_bytes);
+        if (group->sync || db->wal.must_seal)
+            status = seal_locked(db);
     }
+    if (status == VARVE_OK)
+        status = memtable_reserve(db->wal.memtable, group->entries, group->entry_bytes);
     if (status == VARVE_OK)
         status = frame_append_locked(db, group);
     if (status == VARVE_OK && group->sync)
@@ -433,7 +446,7 @@ void commit_mark_locked(struct varve_db *db)
     struct wal_writer *writer = &db->wal.writer;
     uint64_t synced_offset = writer->synced_offset;
 
-    if (db->wal.must_switch || db_state(db) == VARVE_STATE_READ_ONLY)
+    if (db->wal.must_switch || db->wal.must_seal || db_state(db) == VARVE_STATE_READ_ONLY)
         return;
     enum varve_status status =
         wal_writer_begin(writer, db->wal.last_sequence + 1, db_store_time_ms(db));

@@ -205,7 +205,7 @@ static enum varve_status compaction_carry_out(struct compaction *compaction)
     compaction->edit.has_store_time = true;
     compaction->edit.store_time_ms = db_store_time_ms(db);
     if (status == VARVE_OK)
-        status = db_install(db, &compaction->edit, NULL, NULL);
+        status = db_install(db, &compaction->edit, NULL);
     if (status == VARVE_OK)
         compaction_account(compaction, began_us);
     else if (written)

@@ -185,7 +185,6 @@ void db_log_publish(struct varve_db *db)
     for (size_t i = 0; i < state->sealed_count; i++)
         sealed_bytes += state->sealed[i].length;
     atomic_store(&db->log_figures.first_live_segment, state->first_live_segment);
-    atomic_store(&db->log_figures.last_segment, state->last_segment);
     atomic_store(&db->log_figures.sealed_bytes, sealed_bytes);
 }
 
@@ -203,8 +202,24 @@ void db_shape_publish(struct varve_db *db, const struct view *view)
     stall_set_debt(db, compaction_debt_of(view->version, &policy, db->options.level0_stop));
 }
 
+enum varve_status db_activate(struct varve_db *db, struct memtable *active)
+{
+    struct view *view = NULL, *before = NULL;
+
+    mutex_lock(&db->manifest.mu.lock);
+    enum varve_status status =
+        view_follow(db->view.rw.view, db->manifest.mu.state.version, active, NULL, &view);
+    if (status == VARVE_OK) {
+        db_shape_publish(db, view);
+        before = view_slot_replace(&db->view, view);
+    }
+    mutex_unlock(&db->manifest.mu.lock);
+    view_unref(before);
+    return status;
+}
+
 enum varve_status db_install(struct varve_db *db, struct manifest_edit *edit,
-                             struct memtable *active, struct memtable *flushed)
+                             struct memtable *flushed)
 {
     struct version *version = NULL;
     struct view *view = NULL, *before = NULL;
@@ -216,7 +231,7 @@ enum varve_status db_install(struct varve_db *db, struct manifest_edit *edit,
     enum varve_status status =
         manifest_state_prepare(&db->manifest.mu.state, edit, db->manifest.owner, &version, NULL);
     if (status == VARVE_OK)
-        status = view_follow(db->view.rw.view, version, active, flushed, &view);
+        status = view_follow(db->view.rw.view, version, NULL, flushed, &view);
     if (status == VARVE_OK) {
         bool begun = false;
         status = manifest_log_locked(&db->manifest, edit, version, &begun);
@@ -290,7 +305,7 @@ static enum varve_status parts_new(struct varve_db *db)
 
     enum varve_status status = manifest_state_init(&db->manifest.mu.state);
     if (status == VARVE_OK)
-        status = thread_pool_new(db->stepped ? 0 : options->compaction_workers + 1, "varve-work",
+        status = thread_pool_new(db->stepped ? 0 : options->compaction_workers + 2, "varve-work",
                                  &db->pool);
     if (status == VARVE_OK)
         status = memtable_pool_new(chunk, options->memtable_bytes,
@@ -429,6 +444,8 @@ static enum varve_status seal_clean(struct varve_db *db)
         status = VARVE_READ_ONLY;
     else if (db->wal.must_switch)
         status = VARVE_NO_SPACE;
+    if (status == VARVE_OK)
+        status = wal_seal(db);
     if (status == VARVE_OK && writer->synced_offset < writer->offset)
         status = wal_writer_sync(writer);
     edit.has_clean_shutdown = edit.clean_shutdown = true;
@@ -438,7 +455,7 @@ static enum varve_status seal_clean(struct varve_db *db)
     if (status == VARVE_OK)
         status = manifest_edit_add_sealed(&edit, writer->segment_id, writer->offset);
     if (status == VARVE_OK)
-        status = db_install(db, &edit, NULL, NULL);
+        status = db_install(db, &edit, NULL);
     mutex_unlock(&db->wal.lock);
     manifest_edit_deinit(&edit);
     return status;

@@ -94,8 +94,8 @@ struct varve_db {
     _Atomic uint64_t garbage_due_s; /* store time when its next table is garbage; 0: none will be */
     /* Of the log, for a look without its lock or the manifest's, which are held over syncs. */
     struct {
-        _Atomic uint64_t first_live_segment, last_segment;
-        _Atomic uint64_t sealed_bytes, active_bytes;
+        _Atomic uint64_t first_live_segment, active_segment;
+        _Atomic uint64_t sealed_bytes, full_bytes, active_bytes;
     } log_figures;
     _Atomic bool fold_pays;          /* there is something to do once the store is idle */
     _Atomic uint64_t last_commit_us; /* monotonic */
@@ -159,19 +159,22 @@ static inline enum varve_state db_state(struct varve_db *db)
     return (enum varve_state)atomic_load_explicit(&db->state, memory_order_acquire);
 }
 
-/* Fills in the next ids, makes `edit` durable and publishes what follows from it: with `active` a
- * new active memtable (the one before joins the waiting ones), with `flushed` the oldest waiting
- * one is gone. The caller holds no lock but wal.lock, which it must hold if `active` is given.
+/* Fills in the next ids, makes `edit` durable and publishes what follows from it: with `flushed`
+ * the oldest waiting memtable is gone. The caller holds no lock but wal.lock and wal.full.lock.
  * VARVE_NO_SPACE, VARVE_NO_MEMORY, VARVE_NO_FILES, VARVE_CORRUPT (the edit does not fit): it did
  * not happen. VARVE_OUTCOME_UNKNOWN: it may be on disk, so what it names must stay there until
  * db_manifest_repair succeeds; the store's state is already the worse one. */
 MUST_CHECK enum varve_status db_install(struct varve_db *db, struct manifest_edit *edit,
-                                        struct memtable *active, struct memtable *flushed);
+                                        struct memtable *flushed);
+
+/* Publishes a new active memtable; the one before joins the waiting ones. wal.lock is held.
+ * VARVE_NO_MEMORY: it did not happen. */
+MUST_CHECK enum varve_status db_activate(struct varve_db *db, struct memtable *active);
 
 /* What the committer needs to know of a view that comes into force. */
 void db_shape_publish(struct varve_db *db, const struct view *view);
-/* Brings log_figures up to date, once the view is in force. manifest.lock is held, or nobody else
- * knows the store yet. */
+/* Brings what log_figures says of the manifest up to date, once the view is in force. manifest.lock
+ * is held, or nobody else knows the store yet. */
 void db_log_publish(struct varve_db *db);
 
 /* Settles an edit whose outcome is not known, by a new manifest without it, and removes the tables

@@ -41,7 +41,9 @@ static enum varve_status flush_memtable(struct varve_db *db, struct memtable *me
     uint64_t segment_id = memtable_segment_id(memtable);
     struct snapshots_keep keep = snapshots_keep(&db->snapshots, &db->visible, db_store_time_ms(db));
 
-    enum varve_status status = db_manifest_repair(db);
+    enum varve_status status = wal_seal(db); /* the edit says that the segment is not needed */
+    if (status == VARVE_OK)
+        status = db_manifest_repair(db);
     if (status == VARVE_OK)
         status = memtable_iterator_new(memtable, &input);
     if (status == VARVE_OK)
@@ -51,7 +53,7 @@ static enum varve_status flush_memtable(struct varve_db *db, struct memtable *me
     edit.has_first_live_segment = edit.has_store_time = true;
     edit.first_live_segment = segment_id + 1;
     edit.store_time_ms = db_store_time_ms(db);
-    status = db_install(db, &edit, NULL, memtable);
+    status = db_install(db, &edit, memtable);
     if (status != VARVE_OK) {
         db_outputs_drop(db, &edit, status);
         goto out;

@@ -147,7 +147,30 @@ static enum varve_status manifest_load(struct recovery *recovery)
     return VARVE_OK;
 }
 
-/* No segment is missing, none holds frames that the manifest does not know of. */
+/* A segment beyond the manifest's last one: without a frame, unless it is the one behind an
+ * unsealed last, which is replayed then. See "The switch" in DESIGN.md. */
+static enum varve_status segment_beyond_check(struct recovery *recovery, uint64_t id)
+{
+    struct varve_db *db = recovery->db;
+    uint64_t last = state_of(recovery)->last_segment;
+    bool has_frame = false;
+    enum varve_status status = recovery_segment_has_frame(db, id, &has_frame);
+    if (status != VARVE_OK)
+        return error_set(recovery->error, status, db->dir, STATUS_NO_OFFSET,
+                         "reading log segment %llu failed: %s", (unsigned long long)id,
+                         varve_status_text(status));
+    if (!has_frame)
+        return VARVE_OK;
+    if (id != last + 1 || manifest_state_sealed_length(state_of(recovery), last) != 0)
+        return error_set(recovery->error, VARVE_CORRUPT, db->dir, STATUS_NO_OFFSET,
+                         "log segment %llu holds data, but the manifest ends with segment %llu: it "
+                         "lost a record; restore a backup",
+                         (unsigned long long)id, (unsigned long long)last);
+    recovery->last_segment = id;
+    return VARVE_OK;
+}
+
+/* No segment is missing, none holds frames that it should not. */
 static enum varve_status segments_check(struct recovery *recovery)
 {
     struct varve_db *db = recovery->db;
@@ -164,26 +187,13 @@ static enum varve_status segments_check(struct recovery *recovery)
                              "log segment %llu is not the last one, but was never sealed",
                              (unsigned long long)id);
     }
-    for (size_t i = 0; i < recovery->scan.segments.count; i++) {
-        uint64_t id = recovery->scan.segments.ids[i];
-        bool has_frame = false;
-        if (id <= state->last_segment)
-            continue;
-        enum varve_status status = recovery_segment_has_frame(db, id, &has_frame);
-        if (status != VARVE_OK)
-            return error_set(recovery->error, status, db->dir, STATUS_NO_OFFSET,
-                             "reading log segment %llu failed: %s", (unsigned long long)id,
-                             varve_status_text(status));
-        if (has_frame)
-            return error_set(
-                recovery->error, VARVE_CORRUPT, db->dir, STATUS_NO_OFFSET,
-                "log segment %llu holds data, but the manifest ends with segment %llu: it "
-                "lost a record; restore a backup",
-                (unsigned long long)id, (unsigned long long)state->last_segment);
-    }
     recovery->first_segment = state->first_live_segment;
     recovery->last_segment = state->last_segment;
-    return VARVE_OK;
+    enum varve_status status = VARVE_OK;
+    for (size_t i = 0; status == VARVE_OK && i < recovery->scan.segments.count; i++)
+        if (recovery->scan.segments.ids[i] > state->last_segment)
+            status = segment_beyond_check(recovery, recovery->scan.segments.ids[i]);
+    return status;
 }
 
 static enum varve_status log_replay(struct recovery *recovery)
@@ -194,8 +204,12 @@ static enum varve_status log_replay(struct recovery *recovery)
     enum varve_status status = VARVE_OK;
 
     for (uint64_t id = recovery->first_segment; status == VARVE_OK && id <= recovery->last_segment;
-         id++)
+         id++) {
+        replay.behind_unsealed = recovery->manifest_id != 0 && id > state->last_segment;
+        if (replay.behind_unsealed && replay.next_sequence == 0)
+            replay.next_sequence = state->last_sequence + 1; /* where the one before began */
         status = recovery_replay_segment(&replay, id, manifest_state_sealed_length(state, id));
+    }
     if (status == VARVE_OK)
         status = recovery_replay_flush(&replay);
     replay_buffer_deinit(&replay.buffer);
@@ -259,6 +273,7 @@ static enum varve_status state_commit(struct recovery *recovery)
     }
     db->wal.last_sequence = manifest->mu.state.last_sequence;
     db->wal.marked_offset = db->wal.writer.synced_offset;
+    atomic_store(&db->log_figures.active_segment, segment_id);
     atomic_store(&db->visible, db->wal.last_sequence);
     (void)view_slot_replace(&db->view, view);
     db_shape_publish(db, view);

@@ -149,7 +149,9 @@ static enum varve_status tail_save(struct varve_db *db, const struct wal_reader 
     return status;
 }
 
-static enum varve_status tail_judge(struct recovery_replay *replay, struct wal_reader *reader)
+/* `goes_on`: the segment begins where the one before ended. If not, all of it is the tail. */
+static enum varve_status tail_judge(struct recovery_replay *replay, struct wal_reader *reader,
+                                    bool goes_on)
 {
     struct varve_db *db = replay->db;
     struct wal_tail tail = {0};
@@ -160,6 +162,17 @@ static enum varve_status tail_judge(struct recovery_replay *replay, struct wal_r
     enum varve_status status = wal_reader_judge(reader, &tail);
     if (status != VARVE_OK)
         return status;
+    if (replay->behind_unsealed && tail.synced_offset > WAL_HEADER_BLOCK_BYTES)
+        return error_set(
+            replay->error, VARVE_CORRUPT, reader->path, tail.offset,
+            "the segment had been synced (up to offset %llu), but the manifest does not "
+            "know it: it lost a record; restore a backup",
+            (unsigned long long)tail.synced_offset);
+    if (!goes_on) {
+        tail.kind = tail.kind == WAL_TAIL_CLEAN ? WAL_TAIL_TORN : tail.kind;
+        tail.offset = WAL_HEADER_BLOCK_BYTES;
+        tail.frames_dropped += reader->frames;
+    }
     if (tail.kind == WAL_TAIL_CLEAN)
         return VARVE_OK;
     if (tail.kind == WAL_TAIL_DAMAGED)
@@ -169,7 +182,10 @@ static enum varve_status tail_judge(struct recovery_replay *replay, struct wal_r
                          (unsigned long long)tail.synced_offset);
     if (db->options.recovery_mode == VARVE_RECOVERY_STRICT)
         return error_set(replay->error, VARVE_CORRUPT, reader->path, tail.offset,
-                         "the log ends in an unfinished frame; recovery mode tail would cut it");
+                         goes_on ? "the log ends in an unfinished frame; recovery mode tail would "
+                                   "cut it"
+                                 : "the end of the segment before is missing; recovery mode tail "
+                                   "would cut this one with it");
     status = tail_save(db, reader, &tail);
     if (status != VARVE_OK)
         return error_set(replay->error, status, reader->path, tail.offset,
@@ -210,14 +226,18 @@ enum varve_status recovery_replay_segment(struct recovery_replay *replay, uint64
         return error_set(replay->error, status, path, STATUS_NO_OFFSET,
                          "the segment cannot be opened");
     }
+    bool goes_on = true;
     while ((status = wal_reader_next(&reader, &frame)) == VARVE_OK) {
-        status = replay_frame(replay, &frame);
+        if (replay->behind_unsealed && reader.frames == 1)
+            goes_on = frame.first_sequence == replay->next_sequence;
+        if (goes_on)
+            status = replay_frame(replay, &frame);
         if (status != VARVE_OK)
             break;
     }
     uint64_t offset = status == VARVE_END ? reader.offset : frame.offset;
     if (status == VARVE_END)
-        status = sealed_length != 0 ? VARVE_OK : tail_judge(replay, &reader);
+        status = sealed_length != 0 ? VARVE_OK : tail_judge(replay, &reader, goes_on);
     else if (status == VARVE_CORRUPT)
         status =
             error_set(replay->error, status, path, offset,

@@ -173,9 +173,10 @@ static void view_read(const struct view *view, struct varve_stats *stats)
 
 static void log_read(struct varve_db *db, struct varve_stats *stats)
 {
-    stats->wal_segment = atomic_load(&db->log_figures.last_segment);
-    stats->wal_live_bytes =
-        atomic_load(&db->log_figures.sealed_bytes) + atomic_load(&db->log_figures.active_bytes);
+    stats->wal_segment = atomic_load(&db->log_figures.active_segment);
+    stats->wal_live_bytes = atomic_load(&db->log_figures.sealed_bytes) +
+                            atomic_load(&db->log_figures.full_bytes) +
+                            atomic_load(&db->log_figures.active_bytes);
 }
 
 static void cache_read(struct varve_db *db, struct varve_stats *stats)

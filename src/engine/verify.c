@@ -215,22 +215,36 @@ static enum varve_status frame_check(struct verify *verify, const struct wal_fra
     return VARVE_OK;
 }
 
-static enum varve_status tail_check(struct verify *verify, struct wal_reader *reader,
+/* `goes_on`: the segment begins where the one before ended. If not, all of it would be cut. */
+static enum varve_status tail_check(struct verify *verify, struct wal_reader *reader, bool goes_on,
                                     struct varve_error *what)
 {
     struct wal_tail tail = {0};
+    bool behind_unsealed = reader->segment_id > verify->state.last_segment;
     if (reader->file_bytes < WAL_BYTES_LEAST)
         return error_set(what, VARVE_CORRUPT, reader->path, reader->file_bytes,
                          "the segment is shorter than it was made: its end is missing");
     enum varve_status status = wal_reader_judge(reader, &tail);
-    if (status != VARVE_OK || tail.kind == WAL_TAIL_CLEAN)
+    if (status != VARVE_OK)
         return status;
+    if (behind_unsealed && tail.synced_offset > WAL_HEADER_BLOCK_BYTES)
+        return error_set(
+            what, VARVE_CORRUPT, reader->path, tail.offset,
+            "the segment had been synced (up to offset %llu), but the manifest does not "
+            "know it: it lost a record",
+            (unsigned long long)tail.synced_offset);
+    if (tail.kind == WAL_TAIL_CLEAN && goes_on)
+        return VARVE_OK;
     if (tail.kind == WAL_TAIL_DAMAGED)
         return error_set(what, VARVE_CORRUPT, reader->path, tail.offset,
                          "a frame is damaged that had been synced (up to offset %llu had)",
                          (unsigned long long)tail.synced_offset);
-    (void)error_set(what, VARVE_OK, reader->path, tail.offset,
-                    "the log ends in an unfinished frame");
+    if (goes_on)
+        (void)error_set(what, VARVE_OK, reader->path, tail.offset,
+                        "the log ends in an unfinished frame");
+    else
+        (void)error_set(what, VARVE_OK, reader->path, WAL_HEADER_BLOCK_BYTES,
+                        "the end of the segment before is missing, so this one is cut");
     found(verify, what, false);
     return VARVE_OK;
 }
@@ -245,7 +259,8 @@ static enum varve_status segment_check(struct verify *verify, uint64_t id, struc
     enum varve_status status = filename_path(path, verify->dir, FILE_WAL, id);
     if (status != VARVE_OK)
         return status;
-    if (sealed_length == 0 && id != verify->state.last_segment)
+    bool behind_unsealed = id > verify->state.last_segment, goes_on = true;
+    if (sealed_length == 0 && id < verify->state.last_segment)
         return error_set(what, VARVE_CORRUPT, path, STATUS_NO_OFFSET,
                          "the segment is not the last one, but was never sealed");
     status = wal_reader_open(&reader, verify->env, path, id, sealed_length, what);
@@ -255,12 +270,15 @@ static enum varve_status segment_check(struct verify *verify, uint64_t id, struc
     if (status != VARVE_OK)
         return status;
     while ((status = wal_reader_next(&reader, &frame)) == VARVE_OK) {
-        status = frame_check(verify, &frame);
+        if (behind_unsealed && reader.frames == 1 && verify->next_sequence != 0)
+            goes_on = frame.first_sequence == verify->next_sequence;
+        if (goes_on)
+            status = frame_check(verify, &frame);
         if (status != VARVE_OK)
             break;
     }
     if (status == VARVE_END)
-        status = sealed_length == 0 ? tail_check(verify, &reader, what) : VARVE_OK;
+        status = sealed_length == 0 ? tail_check(verify, &reader, goes_on, what) : VARVE_OK;
     else if (status == VARVE_CORRUPT)
         status = error_set(what, status, path, reader.offset,
                            "a frame of a sealed segment, or its content, is damaged");
@@ -269,9 +287,24 @@ static enum varve_status segment_check(struct verify *verify, uint64_t id, struc
     return status;
 }
 
+/* A segment beyond the manifest's last one: without a frame, unless it is the one behind an
+ * unsealed last. */
+static enum varve_status segment_beyond_check(struct verify *verify, uint64_t id,
+                                              struct varve_error *what)
+{
+    uint64_t last = verify->state.last_segment;
+    enum varve_status status = stray_check(verify, id, what);
+    if (status != VARVE_CORRUPT || id != last + 1 ||
+        manifest_state_sealed_length(&verify->state, last) != 0)
+        return status;
+    *what = (struct varve_error){0};
+    return segment_check(verify, id, what);
+}
+
 static enum varve_status segments_check(struct verify *verify)
 {
     enum varve_status status = VARVE_OK;
+    uint64_t problems_before = verify->report.problems;
     for (uint64_t id = verify->state.first_live_segment;
          status == VARVE_OK && id <= verify->state.last_segment; id++) {
         struct varve_error what = {0};
@@ -283,11 +316,13 @@ static enum varve_status segments_check(struct verify *verify)
         if (verify->report.problems != problems)
             verify->next_sequence = 0;
     }
+    if (verify->next_sequence == 0 && verify->report.problems == problems_before)
+        verify->next_sequence = verify->state.last_sequence + 1; /* where the last one began */
     for (size_t i = 0; status == VARVE_OK && i < verify->scan.segments.count; i++) {
         struct varve_error what = {0};
         uint64_t id = verify->scan.segments.ids[i];
         if (id > verify->state.last_segment)
-            status = settle(verify, stray_check(verify, id, &what), &what);
+            status = settle(verify, segment_beyond_check(verify, id, &what), &what);
     }
     return status;
 }

@@ -1,7 +1,7 @@
 /*
- * The order of a switch is the heart of it: old segment synced, new file complete with its name,
- * one durable edit that seals the old at its length and names the new, and only then a frame in the
- * new.
+ * Two orders are the heart of it. A switch: the new file complete with its name before it gets a
+ * frame. A seal: the old segment synced, then one durable edit that says its length and names the
+ * new one, and only then anything in the new one that is to be durable.
  */
 #include "engine/wal.h"
 
@@ -15,13 +15,19 @@ void wal_set_init(struct wal_set *wal)
 {
     *wal = (struct wal_set){0};
     mutex_init(&wal->lock);
+    mutex_init(&wal->full.lock);
+    mutex_init(&wal->next.lock);
     mutex_init(&wal->spares.lock);
 }
 
 void wal_set_deinit(struct wal_set *wal)
 {
     wal_writer_close(&wal->writer);
+    wal_writer_close(&wal->full.writer);
+    wal_writer_close(&wal->next.writer);
     mutex_deinit(&wal->spares.lock);
+    mutex_deinit(&wal->next.lock);
+    mutex_deinit(&wal->full.lock);
     mutex_deinit(&wal->lock);
 }
 
@@ -91,9 +97,25 @@ enum varve_status wal_make_segment(struct varve_db *db, uint64_t id, struct wal_
     return VARVE_OK;
 }
 
-static enum varve_status segment_sync_locked(struct varve_db *db)
+/* What the members of a group are told when a switch or a seal before their frame failed: no frame
+ * was begun, so whatever became of an edit, what waits did not happen. */
+static enum varve_status failure_settle(struct varve_db *db, enum varve_status status,
+                                        const char *what)
 {
-    struct wal_writer *writer = &db->wal.writer;
+    if (status == VARVE_OUTCOME_UNKNOWN)
+        status = db_state(db) == VARVE_STATE_READ_ONLY ? VARVE_READ_ONLY : VARVE_NO_SPACE;
+    if (status == VARVE_NO_SPACE) {
+        db_no_space(db, DB_NO_SPACE_LOG, what);
+    } else if (status == VARVE_IO) {
+        db_read_only(db, status, what);
+        status = VARVE_READ_ONLY;
+    }
+    return status;
+}
+
+static enum varve_status full_sync_locked(struct varve_db *db)
+{
+    struct wal_writer *writer = &db->wal.full.writer;
     if (writer->synced_offset == writer->offset)
         return VARVE_OK;
     enum varve_status status = wal_writer_sync(writer);
@@ -104,63 +126,146 @@ static enum varve_status segment_sync_locked(struct varve_db *db)
     return status;
 }
 
+static enum varve_status full_seal_locked(struct varve_db *db)
+{
+    const struct wal_writer *writer = &db->wal.full.writer;
+    struct manifest_edit edit = {0};
+
+    if (db_state(db) == VARVE_STATE_READ_ONLY)
+        return status_raise(VARVE_READ_ONLY);
+    enum varve_status status = full_sync_locked(db);
+    if (status == VARVE_OK)
+        status = db_manifest_repair(db);
+    edit.has_last_segment = edit.has_last_sequence = edit.has_store_time = true;
+    edit.last_segment = writer->segment_id + 1;
+    edit.last_sequence = db->wal.full.last_sequence;
+    edit.store_time_ms = db_store_time_ms(db);
+    if (status == VARVE_OK)
+        status = manifest_edit_add_sealed(&edit, writer->segment_id, writer->offset);
+    if (status == VARVE_OK)
+        status = db_install(db, &edit, NULL);
+    manifest_edit_deinit(&edit);
+    return failure_settle(db, status, "sealing a log segment");
+}
+
+enum varve_status wal_seal(struct varve_db *db)
+{
+    struct wal_set *wal = &db->wal;
+    struct wal_writer sealed = {0};
+    enum varve_status status = VARVE_OK;
+    mutex_lock(&wal->full.lock);
+    if (wal->full.writer.file != NULL)
+        status = full_seal_locked(db);
+    if (status == VARVE_OK) {
+        sealed = wal->full.writer;
+        wal->full.writer = (struct wal_writer){0};
+        atomic_store_explicit(&db->log_figures.full_bytes, 0, memory_order_relaxed);
+    }
+    mutex_unlock(&wal->full.lock);
+    wal_writer_close(&sealed);
+    return status;
+}
+
+void wal_work(struct varve_db *db)
+{
+    struct wal_set *wal = &db->wal;
+    enum varve_status status = wal_seal(db);
+    mutex_lock(&wal->next.lock);
+    if (status == VARVE_OK && wal->next.id != 0 && wal->next.writer.file == NULL)
+        status = wal_make_segment(db, wal->next.id, &wal->next.writer);
+    mutex_unlock(&wal->next.lock);
+    if (status == VARVE_IO)
+        db_read_only(db, status, "making the next log segment");
+    else if (status != VARVE_OK)
+        log_write(&db->log, VARVE_LOG_DEBUG, "the log's work is left to who needs it: %s",
+                  varve_status_text(status));
+}
+
+/* The segment made ahead, or one made now. */
+static enum varve_status next_take(struct varve_db *db, uint64_t id, struct wal_writer *ret_writer)
+{
+    struct wal_set *wal = &db->wal;
+    enum varve_status status = VARVE_OK;
+    mutex_lock(&wal->next.lock);
+    assert(wal->next.writer.file == NULL || wal->next.writer.segment_id == id);
+    if (wal->next.writer.file == NULL)
+        status = wal_make_segment(db, id, &wal->next.writer);
+    if (status == VARVE_OK) {
+        *ret_writer = wal->next.writer;
+        wal->next.writer = (struct wal_writer){0};
+        wal->next.id = id + 1;
+    }
+    mutex_unlock(&wal->next.lock);
+    return status;
+}
+
+/* Gives back a segment that was not needed after all. */
+static void next_put_back(struct varve_db *db, const struct wal_writer *writer)
+{
+    struct wal_set *wal = &db->wal;
+    mutex_lock(&wal->next.lock);
+    wal->next.writer = *writer;
+    wal->next.id = writer->segment_id;
+    mutex_unlock(&wal->next.lock);
+}
+
+/* Publishes `memtable` and makes the active segment the full one, as one step for who finds the
+ * memtable before it waiting to be flushed: it cannot miss that the segment is still to be sealed.
+ */
+static enum varve_status full_begin_locked(struct varve_db *db, struct memtable *memtable)
+{
+    struct wal_set *wal = &db->wal;
+    mutex_lock(&wal->full.lock);
+    enum varve_status status = db_activate(db, memtable);
+    if (status == VARVE_OK) {
+        wal->full.writer = wal->writer;
+        wal->full.last_sequence = wal->last_sequence;
+        atomic_store_explicit(&db->log_figures.full_bytes, wal->writer.offset,
+                              memory_order_relaxed);
+    }
+    mutex_unlock(&wal->full.lock);
+    return status;
+}
+
+/* From here on frames go to `writer` and entries to `memtable`. */
+static void go_on_locked(struct varve_db *db, const struct wal_writer *writer,
+                         struct memtable *memtable)
+{
+    struct wal_set *wal = &db->wal;
+    wal->must_seal = wal->writer.damaged;
+    wal->must_switch = false;
+    wal->writer = *writer;
+    wal->memtable = memtable;
+    wal->marked_offset = writer->synced_offset;
+    atomic_store(&db->log_figures.active_segment, writer->segment_id);
+    atomic_store_explicit(&db->log_figures.active_bytes, writer->offset, memory_order_relaxed);
+}
+
 enum varve_status wal_switch_locked(struct varve_db *db)
 {
     assert(mutex_is_held(&db->wal.lock));
     struct wal_writer writer = {0};
     struct memtable *memtable = NULL;
-    struct manifest_edit edit = {0};
-    uint64_t old_id = db->wal.writer.segment_id;
+    uint64_t id = db->wal.writer.segment_id + 1;
 
-    enum varve_status status = segment_sync_locked(db);
+    enum varve_status status = wal_seal(db);
     if (status != VARVE_OK)
-        return VARVE_READ_ONLY;
-    /* An edit of before whose outcome is not known may name the very file that is made now. */
-    status = db_manifest_repair(db);
+        return status;
+    status = memtable_new(db->memtables, id, memtable_common(db->wal.memtable), &memtable);
     if (status == VARVE_OK)
-        status =
-            memtable_new(db->memtables, old_id + 1, memtable_common(db->wal.memtable), &memtable);
-    if (status == VARVE_OK)
-        status = wal_make_segment(db, old_id + 1, &writer);
-    if (status != VARVE_OK)
-        goto out;
-
-    edit.has_last_segment = edit.has_last_sequence = edit.has_store_time = true;
-    edit.last_segment = old_id + 1;
-    edit.last_sequence = db->wal.last_sequence;
-    edit.store_time_ms = db_store_time_ms(db);
-    status = manifest_edit_add_sealed(&edit, old_id, db->wal.writer.offset);
-    if (status == VARVE_OK)
-        status = db_install(db, &edit, memtable, NULL);
-    if (status != VARVE_OK) {
-        /* The segment may be sealed on disk: a frame behind that length would be lost. */
-        db->wal.must_switch = db->wal.must_switch || status == VARVE_OUTCOME_UNKNOWN;
-        goto out;
+        status = next_take(db, id, &writer);
+    if (status == VARVE_OK) {
+        status = full_begin_locked(db, memtable);
+        if (status != VARVE_OK)
+            next_put_back(db, &writer);
     }
-
-    wal_writer_close(&db->wal.writer);
-    db->wal.writer = writer;
-    writer = (struct wal_writer){0};
-    db->wal.memtable = memtable;
-    db->wal.marked_offset = db->wal.writer.synced_offset;
-    db->wal.must_switch = false;
-    atomic_store_explicit(&db->log_figures.active_bytes, db->wal.writer.offset,
-                          memory_order_relaxed);
-    background_schedule_flush(db);
-out:
-    /* No frame was begun: whatever became of the edit, what waits for room did not happen. */
-    if (status == VARVE_OUTCOME_UNKNOWN)
-        status = db_state(db) == VARVE_STATE_READ_ONLY ? VARVE_READ_ONLY : VARVE_NO_SPACE;
-    if (status == VARVE_NO_SPACE) {
-        db_no_space(db, DB_NO_SPACE_LOG, "beginning a new log segment");
-    } else if (status == VARVE_IO) {
-        db_read_only(db, status, "beginning a new log segment");
-        status = VARVE_READ_ONLY;
+    if (status == VARVE_OK) {
+        go_on_locked(db, &writer, memtable);
+        background_schedule_log(db);
+        background_schedule_flush(db);
     }
-    wal_writer_close(&writer);
     memtable_unref(memtable);
-    manifest_edit_deinit(&edit);
-    return status;
+    return failure_settle(db, status, "beginning a new log segment");
 }
 
 void wal_retire(struct varve_db *db, uint64_t id)

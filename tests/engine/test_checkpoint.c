@@ -151,10 +151,10 @@ START_TEST(test_without_a_live_segment)
     fill(&f, 50);
     leave_waiting(&f);
     fill(&f, 20);
-    /* The switch closes the old segment behind its edit. */
+    /* Each seal closes its segment behind its edit: the one that waits, then the switch's. */
     const struct fault_rule rule = {.operations = FAULT_CLOSE,
                                     .pattern = "*.wal",
-                                    .at = 1,
+                                    .at = 2,
                                     .status = VARVE_OK,
                                     .hook = flush_at_once,
                                     .context = &f};
