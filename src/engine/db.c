@@ -5,6 +5,7 @@
  */
 #include "engine/db.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -102,27 +103,6 @@ void db_read_only(struct varve_db *db, enum varve_status cause, const char *what
                   varve_status_text(cause));
 }
 
-/* The view that follows `before`. */
-static enum varve_status view_follow(const struct view *before, struct version *version,
-                                     struct memtable *active, struct memtable *flushed,
-                                     struct view **ret_view)
-{
-    size_t count = before->waiting_count + (active != NULL) - (flushed != NULL);
-    struct memtable **waiting = calloc(count + 1, sizeof(struct memtable *));
-    if (waiting == NULL)
-        return status_raise(VARVE_NO_MEMORY);
-    size_t at = 0;
-    if (active != NULL)
-        waiting[at++] = before->active;
-    for (size_t i = 0; i < before->waiting_count; i++)
-        if (before->waiting[i] != flushed)
-            waiting[at++] = before->waiting[i];
-    enum varve_status status =
-        view_new(active != NULL ? active : before->active, waiting, count, version, ret_view);
-    free(waiting);
-    return status;
-}
-
 /* After a failed append: says whether it is sure that the edit did not happen. */
 static enum varve_status edit_failed_locked(struct varve_db *db, enum varve_status status,
                                             bool begun)
@@ -202,19 +182,31 @@ void db_shape_publish(struct varve_db *db, const struct view *view)
     stall_set_debt(db, compaction_debt_of(view->version, &policy, db->options.level0_stop));
 }
 
+/* Fills `view` and publishes it; gives the one before. `version` NULL: stays the same. */
+static struct view *view_publish_locked(struct varve_db *db, struct view *view,
+                                        struct version *version, struct memtable *active,
+                                        const struct memtable *flushed)
+{
+    assert(mutex_is_held(&db->view.change));
+    const struct view *now = db->view.rw.view; /* replaced under this lock alone */
+    view_follow(view, now, version != NULL ? version : now->version, active, flushed);
+    db_shape_publish(db, view);
+    return view_slot_replace(&db->view, view);
+}
+
 enum varve_status db_activate(struct varve_db *db, struct memtable *active)
 {
     struct view *view = NULL, *before = NULL;
-
-    mutex_lock(&db->manifest.mu.lock);
-    enum varve_status status =
-        view_follow(db->view.rw.view, db->manifest.mu.state.version, active, NULL, &view);
-    if (status == VARVE_OK) {
-        db_shape_publish(db, view);
-        before = view_slot_replace(&db->view, view);
-    }
-    mutex_unlock(&db->manifest.mu.lock);
-    view_unref(before);
+    enum varve_status status = view_new(&view);
+    if (status != VARVE_OK)
+        return status;
+    mutex_lock(&db->view.change);
+    if (db->view.rw.view->waiting_count == VIEW_WAITING_MAX)
+        status = status_raise(VARVE_BUSY);
+    else
+        before = view_publish_locked(db, view, NULL, active, NULL);
+    mutex_unlock(&db->view.change);
+    view_unref(status == VARVE_OK ? before : view);
     return status;
 }
 
@@ -231,7 +223,7 @@ enum varve_status db_install(struct varve_db *db, struct manifest_edit *edit,
     enum varve_status status =
         manifest_state_prepare(&db->manifest.mu.state, edit, db->manifest.owner, &version, NULL);
     if (status == VARVE_OK)
-        status = view_follow(db->view.rw.view, version, NULL, flushed, &view);
+        status = view_new(&view);
     if (status == VARVE_OK) {
         bool begun = false;
         status = manifest_log_locked(&db->manifest, edit, version, &begun);
@@ -239,9 +231,10 @@ enum varve_status db_install(struct varve_db *db, struct manifest_edit *edit,
             status = edit_failed_locked(db, status, begun);
     }
     if (status == VARVE_OK) {
-        version = NULL; /* the manifest's now */
-        db_shape_publish(db, view);
-        before = view_slot_replace(&db->view, view);
+        mutex_lock(&db->view.change);
+        before = view_publish_locked(db, view, version, NULL, flushed);
+        mutex_unlock(&db->view.change);
+        version = NULL;     /* the manifest's now */
         db_log_publish(db); /* who sees that a flush is done finds its table in the view */
         view = NULL;
     }

@@ -168,7 +168,7 @@ MUST_CHECK enum varve_status db_install(struct varve_db *db, struct manifest_edi
                                         struct memtable *flushed);
 
 /* Publishes a new active memtable; the one before joins the waiting ones. wal.lock is held.
- * VARVE_NO_MEMORY: it did not happen. */
+ * VARVE_NO_MEMORY, VARVE_BUSY (too many wait): it did not happen. */
 MUST_CHECK enum varve_status db_activate(struct varve_db *db, struct memtable *active);
 
 /* What the committer needs to know of a view that comes into force. */

@@ -256,7 +256,9 @@ static enum varve_status state_commit(struct recovery *recovery)
     status = memtable_new(db->memtables, segment_id, version_common(manifest->mu.state.version),
                           &db->wal.memtable);
     if (status == VARVE_OK)
-        status = view_new(db->wal.memtable, NULL, 0, manifest->mu.state.version, &view);
+        status = view_new(&view);
+    if (status == VARVE_OK)
+        view_follow(view, NULL, manifest->mu.state.version, db->wal.memtable, NULL);
     memtable_unref(db->wal.memtable);
     if (status == VARVE_OK)
         status = wal_make_segment(db, segment_id, &db->wal.writer);

@@ -1,26 +1,38 @@
 /* See DESIGN.md, "Life of a read": why the visible sequence is read under the slot's lock. */
 #include "engine/view.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
-enum varve_status view_new(struct memtable *active, struct memtable *const *waiting,
-                           size_t waiting_count, struct version *version, struct view **ret_view)
+enum varve_status view_new(struct view **ret_view)
 {
-    struct view *view = calloc(1, sizeof *view + waiting_count * sizeof view->waiting[0]);
+    struct view *view = calloc(1, sizeof *view);
     if (view == NULL)
         return status_raise(VARVE_NO_MEMORY);
     atomic_init(&view->references, 1);
-    memtable_ref(active);
-    view->active = active;
-    version_ref(version);
-    view->version = version;
-    view->waiting_count = waiting_count;
-    for (size_t i = 0; i < waiting_count; i++) {
-        memtable_ref(waiting[i]);
-        view->waiting[i] = waiting[i];
-    }
     *ret_view = view;
     return VARVE_OK;
+}
+
+static void waiting_add(struct view *view, struct memtable *memtable)
+{
+    assert(view->waiting_count < VIEW_WAITING_MAX);
+    memtable_ref(memtable);
+    view->waiting[view->waiting_count++] = memtable;
+}
+
+void view_follow(struct view *view, const struct view *before, struct version *version,
+                 struct memtable *active, const struct memtable *flushed)
+{
+    if (before != NULL && active != NULL)
+        waiting_add(view, before->active);
+    for (size_t i = 0; before != NULL && i < before->waiting_count; i++)
+        if (before->waiting[i] != flushed)
+            waiting_add(view, before->waiting[i]);
+    view->active = active != NULL ? active : before->active;
+    memtable_ref(view->active);
+    view->version = version;
+    version_ref(version);
 }
 
 void view_ref(struct view *view)
@@ -42,6 +54,7 @@ void view_unref(struct view *view)
 void view_slot_init(struct view_slot *slot)
 {
     *slot = (struct view_slot){0};
+    mutex_init(&slot->change);
     rwlock_init(&slot->rw.lock);
 }
 
@@ -49,6 +62,7 @@ void view_slot_deinit(struct view_slot *slot)
 {
     view_unref(slot->rw.view);
     rwlock_deinit(&slot->rw.lock);
+    mutex_deinit(&slot->change);
 }
 
 struct view *view_slot_acquire(struct view_slot *slot, const _Atomic uint64_t *visible,

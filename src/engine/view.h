@@ -11,23 +11,33 @@
 #include "engine/version.h"
 #include "os/sync.h"
 
+/* More than the option memtables_max allows by far: a disk that is full in the middle of a frame
+ * ends a memtable early. */
+#define VIEW_WAITING_MAX 128
+
 struct view {
     _Atomic uint32_t references;
     struct memtable *active;
     struct version *version;
     size_t waiting_count;
-    struct memtable *waiting[]; /* newest first */
+    struct memtable *waiting[VIEW_WAITING_MAX]; /* newest first */
 };
 
-/* Takes references of its own to all of it. One reference, the caller's. VARVE_NO_MEMORY. */
-MUST_CHECK enum varve_status view_new(struct memtable *active, struct memtable *const *waiting,
-                                      size_t waiting_count, struct version *version,
-                                      struct view **ret_view);
+/* An empty one, to be filled by view_follow. One reference, the caller's. VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status view_new(struct view **ret_view);
+
+/* Makes an empty view the one that follows `before` (NULL: it is the first), with references of its
+ * own to all of it: with `active` a new active memtable, and the one before joins the waiting ones,
+ * for which there must be room; with `flushed` that waiting one is gone. Cannot fail. */
+void view_follow(struct view *view, const struct view *before, struct version *version,
+                 struct memtable *active, const struct memtable *flushed);
 void view_ref(struct view *view);
 void view_unref(struct view *view); /* takes NULL; may remove files: hold no lock */
 
-/* The view in force. Readers take it shared; replacing it is serialised by the manifest's lock. */
+/* The view in force. Readers take it shared. */
 struct view_slot {
+    struct mutex
+        change; /* held while the view that follows the one in force is made and published */
     struct {
         struct rwlock lock;
         struct view *view;
@@ -40,8 +50,8 @@ void view_slot_deinit(struct view_slot *slot); /* drops the view */
 struct view *view_slot_acquire(struct view_slot *slot, const _Atomic uint64_t *visible,
                                uint64_t *ret_sequence);
 
-/* Publishes `view`, whose reference it takes over, and gives the one before (NULL at first), to be
- * dropped when no lock is held. */
+/* Publishes `view`, whose reference it takes over, under `change`, and gives the one before (NULL
+ * at first), to be dropped when no lock is held. */
 struct view *view_slot_replace(struct view_slot *slot, struct view *view);
 
 #endif

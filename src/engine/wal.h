@@ -50,7 +50,7 @@ MUST_CHECK enum varve_status wal_make_segment(struct varve_db *db, uint64_t id,
 
 /* Goes on to the next segment and a new memtable; the segment before is full now and still to be
  * sealed. See "The switch" in DESIGN.md. On failure the active ones are as before. VARVE_NO_SPACE,
- * VARVE_READ_ONLY, VARVE_NO_MEMORY, VARVE_NO_FILES. */
+ * VARVE_READ_ONLY, VARVE_NO_MEMORY, VARVE_NO_FILES, VARVE_BUSY (too many memtables wait). */
 MUST_CHECK enum varve_status wal_switch_locked(struct varve_db *db);
 
 /* Seals the full segment, if there is one, or waits for who is at it: on OK every frame of the

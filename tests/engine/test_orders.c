@@ -186,13 +186,13 @@ static void step_release(struct world *world)
 static void step_merge(struct world *world)
 {
     struct varve_db *db = world->db;
-    const struct view *before = db->view.rw.view;
+    const struct version *before = db->view.rw.view->version;
     size_t memtable_bytes = db->options.memtable_bytes;
     if (world->style->compaction == VARVE_COMPACTION_LEVELED) {
         db->options.memtable_bytes = 1;
         background_schedule_compaction(db);
     }
-    while (db_step(db) && db->view.rw.view == before)
+    while (db_step(db) && db->view.rw.view->version == before)
         ;
     db->options.memtable_bytes = memtable_bytes;
 }
