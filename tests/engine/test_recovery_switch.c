@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "engine/flush.h"
 #include "engine/verify.h"
 #include "fault_env.h"
 #include "format/wal_writer.h"
@@ -277,6 +278,52 @@ START_TEST(nothing_is_written_behind_a_torn_frame)
 }
 END_TEST
 
+static void go_on_meanwhile(void *context)
+{
+    struct varve_db *db = context;
+    uint64_t full = 0;
+    must_ok(db_flush_begin(db, &full));
+    must_ok(try_put(db, "c"));
+}
+
+/* While a flush waits for its edit to be durable, the writers go on to another memtable and
+ * segment; the flush publishes its table beside them. */
+START_TEST(a_switch_does_not_wait_for_an_edit)
+{
+    struct crash_env *crash = crash_env_new(1);
+    struct fault_env *fault = fault_env_new(crash_env_env(crash));
+    struct varve_db *db = rig_open(fault_env_env(fault), NULL);
+    uint64_t full = 0;
+    bool flushed = false;
+    must_ok(try_put(db, "a"));
+    must_ok(db_flush_begin(db, &full));
+    wal_work(db);
+    must_ok(try_put(db, "b"));
+    const struct fault_rule rule = {.operations = FAULT_SYNC,
+                                    .pattern = "manifest-*",
+                                    .at = 1,
+                                    .status = VARVE_OK,
+                                    .hook = go_on_meanwhile,
+                                    .context = db};
+    fault_env_set_rule(fault, &rule);
+    must_ok(flush_oldest(db, &flushed));
+    ck_assert(flushed);
+    ck_assert_uint_eq(fault_env_chosen(fault), 1);
+    fault_env_set_rule(fault, NULL);
+
+    struct varve_stats stats = {0};
+    varve_stats_read(db, &stats);
+    ck_assert_uint_eq(stats.wal_segment, full + 2);
+    ck_assert_uint_eq(atomic_load(&db->waiting_memtables), 1);
+    ck_assert_uint_eq(stats.levels[0].runs, 1);
+    for (const char *key = "abc"; *key != '\0'; key++)
+        rig_expect(db, (const char[]){*key, '\0'}, "value");
+    ck_assert_int_eq(varve_close(db), VARVE_OK);
+    fault_env_free(fault);
+    crash_env_free(crash);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("engine-recovery_switch");
@@ -289,6 +336,7 @@ int main(void)
     tcase_add_test(tests, a_durable_write_seals_first);
     tcase_add_test(tests, the_next_segment_is_made_ahead);
     tcase_add_test(tests, nothing_is_written_behind_a_torn_frame);
+    tcase_add_test(tests, a_switch_does_not_wait_for_an_edit);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }

@@ -81,6 +81,10 @@ START_TEST(whole_pass)
         ck_assert_int_gt(held_bytes_most, 64 << 10);
     }
     ck_assert_uint_gt(accounted_bytes, 0);
+    /* What is read in stretches was advised before, as if it had been fetched. */
+    uint64_t advices = 0, advised = 0;
+    fault_env_advices(f.fault, &advices, &advised);
+    ck_assert_uint_ge(advised, accounted_bytes);
     ck_assert_int_gt(held_bytes_most, 0);
     ck_assert_int_le(held_bytes_most, 128 << 10);
     entry_iterator_free(it);

@@ -97,6 +97,13 @@ START_TEST(stored_pieces_are_read_back)
 }
 END_TEST
 
+static int open_raw(int flags)
+{
+    int fd = open(path, flags);
+    ck_assert_int_ge(fd, 0);
+    return fd;
+}
+
 START_TEST(beyond_the_end_is_written_and_extends)
 {
     struct env_file *file = open_file();
@@ -108,8 +115,7 @@ START_TEST(beyond_the_end_is_written_and_extends)
     must_ok(env_file_close(file));
 
     struct file_window window = {0};
-    int fd = open(path, O_RDWR);
-    ck_assert_int_ge(fd, 0);
+    int fd = open_raw(O_RDWR);
     ck_assert_int_eq(file_window_write(&window, fd, bytes, varve_slice("x", 1)), VARVE_UNSUPPORTED);
     close(fd);
 }
@@ -118,8 +124,7 @@ END_TEST
 START_TEST(what_cannot_be_mapped_is_unsupported)
 {
     struct file_window window = {0};
-    int fd = open(path, O_RDONLY);
-    ck_assert_int_ge(fd, 0);
+    int fd = open_raw(O_RDONLY);
     ck_assert_int_eq(file_window_write(&window, fd, 0, varve_slice("x", 1)), VARVE_UNSUPPORTED);
     ck_assert(window.unsupported);
     file_window_close(&window);
@@ -131,8 +136,7 @@ END_TEST
 START_TEST(lost_page_is_an_error_and_no_end)
 {
     struct file_window window = {0};
-    int fd = open(path, O_RDWR);
-    ck_assert_int_ge(fd, 0);
+    int fd = open_raw(O_RDWR);
     ck_assert_int_eq(file_window_write(&window, fd, 0, varve_slice("abc", 3)), VARVE_OK);
     ck_assert_int_eq(ftruncate(fd, 0), 0);
     for (int turn = 0; turn < 3; turn++)
