@@ -123,10 +123,18 @@ build_to_warn() {
     )
 }
 
+# The release. The tests themselves are optimised no more than the warnings about lengths need to be
+# exact, and linked by the quicker linker.
+build_release() {
+    build build-gcc gcc -Dbuildtype=release -Dwerror=true \
+        -Dtest_args=-O1,-finline-small-functions,-ftree-vrp,-fipa-cp,-fipa-vrp \
+        -Dtest_link_args=-fuse-ld=gold
+}
+
 # Builds only what the tests of $suites need. Lines of the source are all that is told of a failure,
-# and speed is of the build and the tests together.
+# and speed is of the build and the tests together: the tests' own sources are not optimised.
 build_sanitized() {
-    set_up "$1" gcc -Dbuildtype=debugoptimized -Doptimization=1 -Dc_args=-g1 \
+    set_up "$1" gcc -Dbuildtype=debugoptimized -Doptimization=1 -Dc_args=-g1 -Dtest_args=-O0 \
         -Dc_link_args=-fuse-ld=gold -Dwerror=false "-Db_sanitize=$2" || return 1
     # shellcheck disable=SC2046,SC2086 # lists
     ninja -C "$directory" --quiet $(python3 tests/needed.py "$directory" $suites)
@@ -154,7 +162,7 @@ part_lint() {
 }
 
 part_gcc() {
-    step gcc-build build build-gcc gcc -Dbuildtype=release -Dwerror=true &&
+    step gcc-build build_release &&
         run_tests gcc build-gcc --no-suite api
 }
 
@@ -200,7 +208,7 @@ part_tsan() {
 
 # Here the tests must not pass over a program that is missing.
 part_api() {
-    step api-build build build-gcc gcc -Dbuildtype=release -Dwerror=true &&
+    step api-build build_release &&
         step api-tools find_programs node spectral redocly newman prometheus promtool &&
         run_tests api build-gcc --suite api
 }
@@ -212,7 +220,7 @@ find_programs() {
 }
 
 part_install() {
-    step install-build build build-gcc gcc -Dbuildtype=release -Dwerror=true &&
+    step install-build build_release &&
         sh tests/install/run.sh build-gcc
 }
 
@@ -222,7 +230,7 @@ part_readme() {
 
 # The units name the program where a package puts it: here they are read with the one just built.
 part_systemd() {
-    step systemd-build build build-gcc gcc -Dbuildtype=release -Dwerror=true || return 1
+    step systemd-build build_release || return 1
     units=$(mktemp -d) || return 1
     for unit in systemd/*.service systemd/*.socket; do
         [ -e "$unit" ] || continue
