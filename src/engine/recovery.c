@@ -16,7 +16,7 @@
 
 /* Commits that were acknowledged without a sync may be lost in a power cut, and somebody may have
  * seen their revisions; after an unclean end so many are left out, so that no revision is given
- * twice. More than a segment can hold under any options: memtable_entries and a group on top. */
+ * twice. More than two segments can hold under any options: memtable_entries and a group on top. */
 #define RECOVERY_SEQUENCE_GAP ((uint64_t)1 << 32)
 
 struct recovery {
@@ -47,6 +47,15 @@ static void file_remove(struct varve_db *db, enum file_kind kind, uint64_t id)
                   varve_status_text(status));
 }
 
+static enum varve_status segment_has_frame(struct varve_db *db, uint64_t id, bool thorough,
+                                           bool *ret_has)
+{
+    char path[FILENAME_BYTES_MAX];
+    enum varve_status status = filename_path(path, db->dir, FILE_WAL, id);
+    return status == VARVE_OK ? wal_segment_has_frame(db->env, path, id, thorough, ret_has)
+                              : status;
+}
+
 /* CURRENT is missing: right for a new store, and for one whose making was interrupted. */
 static enum varve_status new_store_check(struct recovery *recovery)
 {
@@ -55,7 +64,7 @@ static enum varve_status new_store_check(struct recovery *recovery)
     bool has_data = scan->tables.count > 0;
 
     for (size_t i = 0; !has_data && i < scan->segments.count; i++) {
-        enum varve_status status = recovery_segment_has_frame(db, scan->segments.ids[i], &has_data);
+        enum varve_status status = segment_has_frame(db, scan->segments.ids[i], false, &has_data);
         if (status != VARVE_OK)
             return error_set(recovery->error, status, db->dir, STATUS_NO_OFFSET,
                              "reading a log segment failed: %s", varve_status_text(status));
@@ -148,20 +157,22 @@ static enum varve_status manifest_load(struct recovery *recovery)
 }
 
 /* A segment beyond the manifest's last one: without a frame, unless it is the one behind an
- * unsealed last, which is replayed then. See "The switch" in DESIGN.md. */
+ * unsealed last, which is replayed then, also if its first frame did not reach the disk. See "The
+ * switch" in DESIGN.md. */
 static enum varve_status segment_beyond_check(struct recovery *recovery, uint64_t id)
 {
     struct varve_db *db = recovery->db;
     uint64_t last = state_of(recovery)->last_segment;
+    bool follows = id == last + 1 && manifest_state_sealed_length(state_of(recovery), last) == 0;
     bool has_frame = false;
-    enum varve_status status = recovery_segment_has_frame(db, id, &has_frame);
+    enum varve_status status = segment_has_frame(db, id, follows, &has_frame);
     if (status != VARVE_OK)
         return error_set(recovery->error, status, db->dir, STATUS_NO_OFFSET,
                          "reading log segment %llu failed: %s", (unsigned long long)id,
                          varve_status_text(status));
     if (!has_frame)
         return VARVE_OK;
-    if (id != last + 1 || manifest_state_sealed_length(state_of(recovery), last) != 0)
+    if (!follows)
         return error_set(recovery->error, VARVE_CORRUPT, db->dir, STATUS_NO_OFFSET,
                          "log segment %llu holds data, but the manifest ends with segment %llu: it "
                          "lost a record; restore a backup",
@@ -336,8 +347,10 @@ static void clean_up(struct recovery *recovery)
     if (scan->has_current_temporary)
         file_remove(db, FILE_CURRENT_TEMPORARY, 0);
     for (size_t i = 0; i < scan->segments.count; i++)
-        if (scan->segments.ids[i] != db->wal.writer.segment_id)
+        if (scan->segments.ids[i] < db->wal.writer.segment_id)
             wal_retire(db, scan->segments.ids[i]);
+        else if (scan->segments.ids[i] > db->wal.writer.segment_id)
+            file_remove(db, FILE_WAL, scan->segments.ids[i]); /* its name will be needed */
 }
 
 static void next_ids_raise(struct recovery *recovery)

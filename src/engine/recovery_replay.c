@@ -247,27 +247,3 @@ enum varve_status recovery_replay_segment(struct recovery_replay *replay, uint64
     replay->began_us = time_take(db, replay->began_us, &db->recovery.replay_us);
     return status;
 }
-
-enum varve_status recovery_segment_has_frame(struct varve_db *db, uint64_t segment_id,
-                                             bool *ret_has)
-{
-    char path[FILENAME_BYTES_MAX];
-    struct wal_reader reader = {0};
-    struct wal_frame frame = {0};
-
-    enum varve_status status = filename_path(path, db->dir, FILE_WAL, segment_id);
-    if (status == VARVE_OK)
-        status = wal_reader_open(&reader, db->env, path, segment_id, 0, NULL);
-    if (status == VARVE_CORRUPT || status == VARVE_NOT_FOUND) {
-        *ret_has = false; /* no header of its own: never made ready */
-        return VARVE_OK;
-    }
-    if (status != VARVE_OK)
-        return status;
-    status = wal_reader_next(&reader, &frame);
-    wal_reader_close(&reader);
-    if (status != VARVE_OK && status != VARVE_END)
-        return status;
-    *ret_has = status == VARVE_OK;
-    return VARVE_OK;
-}

@@ -30,8 +30,4 @@ MUST_CHECK enum varve_status recovery_replay_segment(struct recovery_replay *rep
 /* Writes out what has gathered. */
 MUST_CHECK enum varve_status recovery_replay_flush(struct recovery_replay *replay);
 
-/* Whether segment `id` holds a valid frame. VARVE_IO and the like only. */
-MUST_CHECK enum varve_status recovery_segment_has_frame(struct varve_db *db, uint64_t segment_id,
-                                                        bool *ret_has);
-
 #endif

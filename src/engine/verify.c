@@ -57,27 +57,21 @@ static enum varve_status settle(struct verify *verify, enum varve_status status,
 }
 
 /* A segment that the manifest does not know must not hold a frame. */
-static enum varve_status stray_check(struct verify *verify, uint64_t id, struct varve_error *what)
+static enum varve_status stray_check(struct verify *verify, uint64_t id, bool thorough,
+                                     struct varve_error *what)
 {
     char path[FILENAME_BYTES_MAX];
-    struct wal_reader reader = {0};
-    struct wal_frame frame = {0};
+    bool has_frame = false;
 
     enum varve_status status = filename_path(path, verify->dir, FILE_WAL, id);
     if (status == VARVE_OK)
-        status = wal_reader_open(&reader, verify->env, path, id, 0, NULL);
-    if (status == VARVE_CORRUPT)
-        return VARVE_OK; /* no header of its own: never made ready */
-    if (status != VARVE_OK)
-        return status;
-    status = wal_reader_next(&reader, &frame);
-    wal_reader_close(&reader);
-    if (status == VARVE_OK)
-        return error_set(what, VARVE_CORRUPT, path, frame.offset,
+        status = wal_segment_has_frame(verify->env, path, id, thorough, &has_frame);
+    if (status == VARVE_OK && has_frame)
+        return error_set(what, VARVE_CORRUPT, path, WAL_HEADER_BLOCK_BYTES,
                          "the segment holds data, but the manifest ends with segment %llu: it lost "
                          "a record",
                          (unsigned long long)verify->state.last_segment);
-    return status == VARVE_END ? VARVE_OK : status;
+    return status;
 }
 
 /* Without CURRENT there is no store, if what is there is no more than the making of a new one
@@ -89,7 +83,7 @@ static enum varve_status no_current(struct verify *verify, struct varve_error *w
     for (size_t i = 0; i < manifests->count; i++)
         has_data = has_data || manifests->ids[i] > 1;
     for (size_t i = 0; !has_data && i < segments->count; i++) {
-        enum varve_status status = stray_check(verify, segments->ids[i], what);
+        enum varve_status status = stray_check(verify, segments->ids[i], false, what);
         if (status != VARVE_OK && status != VARVE_CORRUPT)
             return status;
         has_data = status == VARVE_CORRUPT || segments->ids[i] > 1;
@@ -293,9 +287,9 @@ static enum varve_status segment_beyond_check(struct verify *verify, uint64_t id
                                               struct varve_error *what)
 {
     uint64_t last = verify->state.last_segment;
-    enum varve_status status = stray_check(verify, id, what);
-    if (status != VARVE_CORRUPT || id != last + 1 ||
-        manifest_state_sealed_length(&verify->state, last) != 0)
+    bool follows = id == last + 1 && manifest_state_sealed_length(&verify->state, last) == 0;
+    enum varve_status status = stray_check(verify, id, follows, what);
+    if (status != VARVE_CORRUPT || !follows)
         return status;
     *what = (struct varve_error){0};
     return segment_check(verify, id, what);

@@ -119,11 +119,12 @@ static enum varve_status full_sync_locked(struct varve_db *db)
     if (writer->synced_offset == writer->offset)
         return VARVE_OK;
     enum varve_status status = wal_writer_sync(writer);
-    if (status != VARVE_OK)
+    if (status != VARVE_OK) {
         db_read_only(db, status, "syncing the log");
-    else
-        COUNT(db->counters.wal_syncs, 1);
-    return status;
+        return status_raise(VARVE_READ_ONLY);
+    }
+    COUNT(db->counters.wal_syncs, 1);
+    return VARVE_OK;
 }
 
 static enum varve_status full_seal_locked(struct varve_db *db)
@@ -199,11 +200,13 @@ static enum varve_status next_take(struct varve_db *db, uint64_t id, struct wal_
     return status;
 }
 
-/* Gives back a segment that was not needed after all. */
+/* Gives back a segment that was not needed after all; the one behind it, if that has been made
+ * meanwhile, will be made anew. */
 static void next_put_back(struct varve_db *db, const struct wal_writer *writer)
 {
     struct wal_set *wal = &db->wal;
     mutex_lock(&wal->next.lock);
+    wal_writer_close(&wal->next.writer);
     wal->next.writer = *writer;
     wal->next.id = writer->segment_id;
     mutex_unlock(&wal->next.lock);

@@ -58,7 +58,7 @@ struct manifest_edit {
     uint64_t last_sequence;      /* no smaller sequence will be given out */
     uint64_t store_time_ms;      /* store time never falls below it */
     uint64_t first_live_segment; /* segments before it are not needed */
-    uint64_t last_segment;       /* the segment that frames may go to from now on */
+    uint64_t last_segment;       /* the segment whose frames may be durable from now on */
     bool clean_shutdown;         /* every segment is sealed and nothing was written since */
     struct manifest_sealed *sealed;
     size_t sealed_count;

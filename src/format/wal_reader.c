@@ -357,3 +357,27 @@ enum varve_status wal_reader_judge(struct wal_reader *reader, struct wal_tail *r
     *ret_tail = tail;
     return VARVE_OK;
 }
+
+enum varve_status wal_segment_has_frame(struct env *env, const char *path, uint64_t segment_id,
+                                        bool thorough, bool *ret_has)
+{
+    struct wal_reader reader = {0};
+    struct wal_frame frame = {0};
+    struct wal_tail tail = {0};
+
+    enum varve_status status = wal_reader_open(&reader, env, path, segment_id, 0, NULL);
+    if (status == VARVE_CORRUPT || status == VARVE_NOT_FOUND) {
+        *ret_has = false; /* no header of its own: never made ready */
+        return VARVE_OK;
+    }
+    if (status != VARVE_OK)
+        return status;
+    status = wal_reader_next(&reader, &frame);
+    bool has = status == VARVE_OK;
+    if (status == VARVE_END)
+        status = thorough ? wal_reader_judge(&reader, &tail) : VARVE_OK;
+    wal_reader_close(&reader);
+    if (status == VARVE_OK)
+        *ret_has = has || tail.kind != WAL_TAIL_CLEAN;
+    return status;
+}

@@ -82,4 +82,11 @@ struct wal_tail {
 };
 MUST_CHECK enum varve_status wal_reader_judge(struct wal_reader *reader, struct wal_tail *ret_tail);
 
+/* Whether a segment's file begins with a frame of its own; if `thorough`, also whether what is left
+ * of one stands anywhere in it. Without a file, or a header of this segment, it does not.
+ * VARVE_UNSUPPORTED, VARVE_IO and the like. */
+MUST_CHECK enum varve_status wal_segment_has_frame(struct env *env, const char *path,
+                                                   uint64_t segment_id, bool thorough,
+                                                   bool *ret_has);
+
 #endif

@@ -140,6 +140,35 @@ START_TEST(a_torn_end_of_what_follows_is_cut_alone)
 }
 END_TEST
 
+/* Nothing of it goes on then; but it is there, and nothing of it is lost without a word. */
+START_TEST(a_torn_beginning_of_what_follows_is_cut)
+{
+    struct fixture f;
+    struct varve_stats stats = {0};
+    fixture_init(&f);
+    uint64_t id = active_segment(&f);
+    rig_put(f.db, "a", "1", VARVE_SYNC_OFF);
+    go_on(&f);
+    rig_put(f.db, "b", "2", VARVE_SYNC_OFF);
+    rig_put(f.db, "c", "3", VARVE_SYNC_OFF);
+    die_at_once(&f);
+    uint64_t offset = frame_find(&f, id + 1, 0).offset;
+    frame_spoil(&f, id + 1, 0);
+    expect_verified(&f, 0, 1);
+    f.options.recovery_mode = VARVE_RECOVERY_STRICT;
+    expect_refused(&f, VARVE_CORRUPT, segment_path(id + 1), offset);
+    f.options.recovery_mode = VARVE_RECOVERY_TAIL;
+    reopen(&f);
+    rig_expect(f.db, "a", "1");
+    rig_expect(f.db, "b", NULL);
+    rig_expect(f.db, "c", NULL);
+    varve_stats_read(f.db, &stats);
+    ck_assert_uint_eq(stats.recovery_cut_frames, 1);
+    ck_assert_uint_eq(files_find(&f, RIG_STORE "/lost/", ".wal-", NULL), 1);
+    fixture_deinit(&f);
+}
+END_TEST
+
 /* What a manifest that lost the seal's record leaves: its last segment is not sealed, and the one
  * behind it says that it had been synced. */
 START_TEST(a_synced_segment_beyond_is_refused)
@@ -236,6 +265,32 @@ static enum varve_status try_put(struct varve_db *db, const char *key)
     return varve_put(db, varve_slice_str(key), varve_slice_str("value"), VARVE_SYNC_OFF, NULL);
 }
 
+/* Whatever the sync says, the store is read-only and says so. */
+START_TEST(a_failed_sync_of_the_full_segment)
+{
+    struct crash_env *crash = crash_env_new(1);
+    struct fault_env *fault = fault_env_new(crash_env_env(crash));
+    struct varve_db *db = rig_open(fault_env_env(fault), NULL);
+    uint64_t full = 0;
+    must_ok(try_put(db, "a"));
+    must_ok(db_flush_begin(db, &full));
+    must_ok(try_put(db, "b"));
+    const struct fault_rule rule = {
+        .operations = FAULT_SYNC, .pattern = "*.wal", .at = 1, .status = VARVE_NO_SPACE};
+    fault_env_set_rule(fault, &rule);
+    ck_assert_int_eq(
+        varve_put(db, varve_slice_str("c"), varve_slice_str("value"), VARVE_SYNC_ON, NULL),
+        VARVE_READ_ONLY);
+    ck_assert_int_eq(try_put(db, "d"), VARVE_READ_ONLY);
+    ck_assert_int_eq(db_state(db), VARVE_STATE_READ_ONLY);
+    rig_expect(db, "b", "value");
+    rig_expect(db, "c", NULL);
+    db_abandon(db);
+    fault_env_free(fault);
+    crash_env_free(crash);
+}
+END_TEST
+
 /* The disk is full in the middle of a frame, and for the manifest, too: until a seal says where the
  * segment ends, no other frame is written. */
 START_TEST(nothing_is_written_behind_a_torn_frame)
@@ -331,10 +386,12 @@ int main(void)
     tcase_add_test(tests, both_segments_count);
     tcase_add_loop_test(tests, a_lost_end_takes_what_follows_with_it, 0, 2);
     tcase_add_test(tests, a_torn_end_of_what_follows_is_cut_alone);
+    tcase_add_test(tests, a_torn_beginning_of_what_follows_is_cut);
     tcase_add_test(tests, a_synced_segment_beyond_is_refused);
     tcase_add_test(tests, nothing_may_follow_a_sealed_end);
     tcase_add_test(tests, a_durable_write_seals_first);
     tcase_add_test(tests, the_next_segment_is_made_ahead);
+    tcase_add_test(tests, a_failed_sync_of_the_full_segment);
     tcase_add_test(tests, nothing_is_written_behind_a_torn_frame);
     tcase_add_test(tests, a_switch_does_not_wait_for_an_edit);
     suite_add_tcase(suite, tests);
