@@ -261,15 +261,15 @@ count_log() {
 # Sets processor_s to the seconds of all processors that this shell's ended children have used. (A
 # shell of its own for $(...) would have had no children yet.)
 read_processor_s() {
-    times >build-log/times
+    times >"build-log/$part.times"
     processor_s=$(awk -F '[ms ]+' 'NR == 2 { printf "%.0f", 60 * ($1 + $3) + $2 + $4 }' \
-        build-log/times)
-    rm build-log/times
+        "build-log/$part.times")
+    rm "build-log/$part.times"
 }
 
-# A part in a shell of its own, so that its time can be limited.
+# A part in a shell of its own, so that its time can be limited. Leaves its three counts in a file.
 run_part() {
-    part=$1
+    part=$1 step_log=build-log/$1.step
     budget=$(($(budget_of "$part") * total_s / quick_s))
     log=build-log/$part.log
     begin=$(date +%s)
@@ -299,16 +299,29 @@ run_part() {
     if [ -n "$reason" ]; then
         set -- "$1" $(($2 + 1)) "$3"
     fi
-    printf '%-8s %5d passed, %d failed, %d skipped  (%d s of %d, %d s of processors)%s\n' \
-        "$part" "$1" "$2" "$3" "$took" "$budget" "$used" "${reason:+  $reason}"
-    if [ "$2" -gt 0 ]; then
-        tail -n 60 "$log" | sed 's/^/    | /'
-        echo "    | (all of it: $log)"
-    fi
-    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+    said=$(
+        printf '%-8s %5d passed, %d failed, %d skipped  (%d s of %d, %d s of processors)%s\n' \
+            "$part" "$1" "$2" "$3" "$took" "$budget" "$used" "${reason:+  $reason}"
+        if [ "$2" -gt 0 ]; then
+            tail -n 60 "$log" | sed 's/^/    | /'
+            echo "    | (all of it: $log)"
+        fi
+    )
+    printf '%s\n' "$said"
+    echo "$1 $2 $3" >"build-log/$part.counts"
 }
 
-step_log=build-log/step
+# Runs those of PARTS that were chosen, one after the other.
+run_parts() {
+    job=
+    trap 'test -z "$job" || kill "$job"; exit 130' INT TERM HUP
+    for one; do
+        case " $chosen " in
+        *" $one "*) run_part "$one" ;;
+        esac
+    done
+}
+
 suite=quick
 case ${1-} in
 quick | long)
@@ -318,7 +331,7 @@ quick | long)
 esac
 
 if [ "${1-}" = --only ]; then
-    launcher=
+    launcher='' step_log=build-log/$2.step
     "part_$2"
     exit
 fi
@@ -359,10 +372,7 @@ export VARVE_SEED
 # shellcheck disable=SC2086 # lists of names
 install_packages $build_packages $test_packages
 install_prometheus
-install_node_tools
 
-job=
-trap 'test -z "$job" || kill "$job"; exit 130' INT TERM HUP
 mkdir -p build-log
 exec 9>build-log/lock
 if ! flock -n 9; then
@@ -370,9 +380,32 @@ if ! flock -n 9; then
     exit 2
 fi
 echo "suite $suite, seed $VARVE_SEED"
-passed=0 failed=0 skipped=0
-for part in $chosen; do
-    run_part "$part"
+for part in $parts; do
+    rm -f "build-log/$part.counts"
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+
+# Two rows of parts, the second of such as wait more than they compute, and for what is fetched.
+rows=
+trap 'test -z "$rows" || kill $rows; exit 130' INT TERM HUP
+install_node_tools &
+fetching=$!
+rows=$fetching
+run_parts lint gcc &
+first=$!
+rows="$fetching $first"
+wait "$first"
+run_parts clang asan tsan &
+heavy=$!
+rows="$fetching $heavy"
+wait "$fetching"
+run_parts api install readme systemd &
+light=$!
+rows="$heavy $light"
+wait "$heavy" "$light"
+
+# shellcheck disable=SC2046 # three numbers
+set -- $(for part in $chosen; do cat "build-log/$part.counts" || echo 0 1 0; done |
+    awk '{ passed += $1; failed += $2; skipped += $3 }
+        END { print passed + 0, failed + 0, skipped + 0 }')
+echo "$1 passed, $2 failed, $3 skipped"
+[ "$2" -eq 0 ] && [ "$1" -gt 0 ]
