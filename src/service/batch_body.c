@@ -7,7 +7,7 @@
  *
  * Strictness is not lost: the scanner checks what stands between the operations, and gives all of
  * the rest to jansson. A bracket that closes another kind of bracket ends an operation for the
- * scanner, and is an error for jansson.
+ * cursor, and is an error for jansson.
  */
 #include "service/json_body.h"
 
@@ -18,6 +18,7 @@
 
 #include "service/base64.h"
 #include "service/digits.h"
+#include "service/json_cursor.h"
 #include "service/json_plain.h"
 #include "service/json_reader.h"
 #include "service/limits.h"
@@ -185,27 +186,6 @@ void batch_ops_deinit(struct batch_ops *batch)
     *batch = (struct batch_ops){0};
 }
 
-/* What is left of a text. */
-struct scanner {
-    const uint8_t *at, *end;
-};
-
-static void skip_blanks(struct scanner *scanner)
-{
-    while (scanner->at < scanner->end && (*scanner->at == ' ' || *scanner->at == '\t' ||
-                                          *scanner->at == '\r' || *scanner->at == '\n'))
-        scanner->at++;
-}
-
-static bool take(struct scanner *scanner, uint8_t byte)
-{
-    skip_blanks(scanner);
-    if (scanner->at == scanner->end || *scanner->at != byte)
-        return false;
-    scanner->at++;
-    return true;
-}
-
 /* The end of a value that is neither string nor brackets. */
 static const uint8_t *scalar_end(const uint8_t *at, const uint8_t *end)
 {
@@ -231,62 +211,62 @@ static const uint8_t *brackets_end(const uint8_t *at, const uint8_t *end)
 }
 
 /* The text of the value that is next; false if there is none, or it has no end. */
-static bool take_value(struct scanner *scanner, struct varve_slice *ret_text)
+static bool take_value(struct json_cursor *cursor, struct varve_slice *ret_text)
 {
-    skip_blanks(scanner);
-    const uint8_t *from = scanner->at, *to = NULL;
-    if (from == scanner->end)
+    json_skip_blanks(cursor);
+    const uint8_t *from = cursor->at, *to = NULL;
+    if (from == cursor->end)
         return false;
     if (*from == '"') {
-        to = json_string_end(from + 1, scanner->end);
-        to = to < scanner->end ? to + 1 : NULL;
+        to = json_string_end(from + 1, cursor->end);
+        to = to < cursor->end ? to + 1 : NULL;
     } else if (*from == '{' || *from == '[') {
-        to = brackets_end(from, scanner->end);
+        to = brackets_end(from, cursor->end);
     } else {
-        to = scalar_end(from, scanner->end);
+        to = scalar_end(from, cursor->end);
     }
     if (to == NULL || to == from)
         return false;
-    scanner->at = to;
+    cursor->at = to;
     *ret_text = varve_slice(from, (size_t)(to - from));
     return true;
 }
 
 /* Where the operations stand. */
 struct op_list {
-    struct scanner scanner; /* at the first, or behind the last one that was taken */
-    bool in_lines;          /* each a line; else the elements of an array */
+    struct json_cursor cursor; /* at the first, or behind the last one that was taken */
+    bool in_lines;             /* each a line; else the elements of an array */
     size_t count;
 };
 
-static bool take_line(struct scanner *scanner, struct varve_slice *ret_text)
+static bool take_line(struct json_cursor *cursor, struct varve_slice *ret_text)
 {
-    if (scanner->at == scanner->end)
+    if (cursor->at == cursor->end)
         return false;
-    size_t rest = (size_t)(scanner->end - scanner->at);
-    const uint8_t *feed = memchr(scanner->at, '\n', rest);
-    size_t size = feed != NULL ? (size_t)(feed - scanner->at) : rest;
-    *ret_text = varve_slice(scanner->at, size);
-    scanner->at += size + (feed != NULL);
+    size_t rest = (size_t)(cursor->end - cursor->at);
+    const uint8_t *feed = memchr(cursor->at, '\n', rest);
+    size_t size = feed != NULL ? (size_t)(feed - cursor->at) : rest;
+    *ret_text = varve_slice(cursor->at, size);
+    cursor->at += size + (feed != NULL);
     return true;
 }
 
 /* All of the array, to see that it is one, and how many it has. */
-static enum varve_status count_elements(struct json_reader *reader, struct scanner *scanner,
+static enum varve_status count_elements(struct json_reader *reader, struct json_cursor *cursor,
                                         struct op_list *list)
 {
     struct varve_slice text;
-    list->scanner = *scanner;
-    if (take(scanner, ']'))
+    list->cursor = *cursor;
+    if (json_take(cursor, ']'))
         return VARVE_OK;
     for (;;) {
-        if (!take_value(scanner, &text))
-            return json_reader_refuse(reader, scanner->at, "a value is missing, or its end");
+        if (!take_value(cursor, &text))
+            return json_reader_refuse(reader, cursor->at, "a value is missing, or its end");
         list->count++;
-        if (take(scanner, ']'))
+        if (json_take(cursor, ']'))
             return VARVE_OK;
-        if (!take(scanner, ','))
-            return json_reader_refuse(reader, scanner->at, "\",\" or \"]\" expected");
+        if (!json_take(cursor, ','))
+            return json_reader_refuse(reader, cursor->at, "\",\" or \"]\" expected");
     }
 }
 
@@ -295,66 +275,66 @@ struct found {
 };
 
 /* A member of the body, whose name was `name`. */
-static enum varve_status take_member(struct json_reader *reader, struct scanner *scanner,
+static enum varve_status take_member(struct json_reader *reader, struct json_cursor *cursor,
                                      const json_t *name, struct found *found, struct op_list *list)
 {
     struct varve_slice text;
     bool is_ops = json_string_is(name, "ops");
     if (is_ops && found->ops)
-        return json_reader_refuse(reader, scanner->at, "the member \"ops\" occurs twice");
+        return json_reader_refuse(reader, cursor->at, "the member \"ops\" occurs twice");
     found->ops |= is_ops;
-    if (is_ops && take(scanner, '[')) {
+    if (is_ops && json_take(cursor, '[')) {
         found->array = true;
-        return count_elements(reader, scanner, list);
+        return count_elements(reader, cursor, list);
     }
     if (!is_ops && !reader->full)
         json_reader_complain(reader, "", json_string_value(name),
                              "the member \"%.64s\" is not known here", json_string_value(name));
-    if (!take_value(scanner, &text))
-        return json_reader_refuse(reader, scanner->at, "a value is missing, or its end");
+    if (!take_value(cursor, &text))
+        return json_reader_refuse(reader, cursor->at, "a value is missing, or its end");
     return VARVE_OK;
 }
 
-static enum varve_status take_members(struct json_reader *reader, struct scanner *scanner,
+static enum varve_status take_members(struct json_reader *reader, struct json_cursor *cursor,
                                       struct found *found, struct op_list *list)
 {
-    if (take(scanner, '}'))
+    if (json_take(cursor, '}'))
         return VARVE_OK;
     for (;;) {
         struct varve_slice text;
         json_t *name = NULL;
-        skip_blanks(scanner);
-        if (scanner->at == scanner->end || *scanner->at != '"' || !take_value(scanner, &text))
-            return json_reader_refuse(reader, scanner->at, "the name of a member expected");
+        json_skip_blanks(cursor);
+        if (cursor->at == cursor->end || *cursor->at != '"' || !take_value(cursor, &text))
+            return json_reader_refuse(reader, cursor->at, "the name of a member expected");
         enum varve_status status = json_reader_parse(reader, text, &name);
-        if (status == VARVE_OK && !take(scanner, ':'))
-            status = json_reader_refuse(reader, scanner->at, "\":\" expected");
+        if (status == VARVE_OK && !json_take(cursor, ':'))
+            status = json_reader_refuse(reader, cursor->at, "\":\" expected");
         if (status == VARVE_OK)
-            status = take_member(reader, scanner, name, found, list);
+            status = take_member(reader, cursor, name, found, list);
         json_decref(name);
-        if (status != VARVE_OK || take(scanner, '}'))
+        if (status != VARVE_OK || json_take(cursor, '}'))
             return status;
-        if (!take(scanner, ','))
-            return json_reader_refuse(reader, scanner->at, "\",\" or \"}\" expected");
+        if (!json_take(cursor, ','))
+            return json_reader_refuse(reader, cursor->at, "\",\" or \"}\" expected");
     }
 }
 
 /* {"ops":[…]}, and nothing behind it. */
 static enum varve_status find_ops(struct json_reader *reader, struct op_list *list)
 {
-    struct scanner scanner = {reader->body.data, reader->body.data + reader->body.size};
+    struct json_cursor cursor = {reader->body.data, reader->body.data + reader->body.size};
     struct found found = {0};
     enum varve_status status = json_reader_check_shape(reader, reader->body);
     if (status != VARVE_OK)
         return status;
-    if (!take(&scanner, '{'))
+    if (!json_take(&cursor, '{'))
         return problem_set(reader->problem, PROBLEM_INVALID_JSON, "the body is not an object");
-    status = take_members(reader, &scanner, &found, list);
+    status = take_members(reader, &cursor, &found, list);
     if (status != VARVE_OK)
         return status;
-    skip_blanks(&scanner);
-    if (scanner.at < scanner.end)
-        return json_reader_refuse(reader, scanner.at, "something stands behind the object");
+    json_skip_blanks(&cursor);
+    if (cursor.at < cursor.end)
+        return json_reader_refuse(reader, cursor.at, "something stands behind the object");
     if (reader->full)
         return VARVE_OK;
     if (!found.ops)
@@ -370,10 +350,10 @@ static enum varve_status find_ops(struct json_reader *reader, struct op_list *li
 static enum varve_status find_lines(struct json_reader *reader, struct op_list *list)
 {
     struct varve_slice text;
-    struct scanner scanner = {reader->body.data, reader->body.data + reader->body.size};
-    list->scanner = scanner;
+    struct json_cursor cursor = {reader->body.data, reader->body.data + reader->body.size};
+    list->cursor = cursor;
     list->in_lines = true;
-    while (take_line(&scanner, &text)) {
+    while (take_line(&cursor, &text)) {
         char pointer[OP_POINTER_BYTES];
         write_op_pointer(list->count++, pointer);
         if (json_is_blank(text)) {
@@ -388,11 +368,11 @@ static enum varve_status next_op(struct json_reader *reader, struct op_list *lis
                                  struct varve_slice *ret_text)
 {
     if (list->in_lines) {
-        (void)take_line(&list->scanner, ret_text);
+        (void)take_line(&list->cursor, ret_text);
         return json_reader_check_shape(reader, *ret_text);
     }
-    (void)take_value(&list->scanner, ret_text);
-    (void)take(&list->scanner, ',');
+    (void)take_value(&list->cursor, ret_text);
+    (void)json_take(&list->cursor, ',');
     return VARVE_OK;
 }
 

@@ -7,28 +7,9 @@
 
 #include <string.h>
 
+#include "service/json_cursor.h"
+
 #define NUMBER_DIGITS_MAX 18u /* cannot overflow */
-
-/* What is left of the text. */
-struct cursor {
-    const uint8_t *at, *end;
-};
-
-static void skip_blanks(struct cursor *cursor)
-{
-    while (cursor->at < cursor->end && (*cursor->at == ' ' || *cursor->at == '\t' ||
-                                        *cursor->at == '\r' || *cursor->at == '\n'))
-        cursor->at++;
-}
-
-static bool take(struct cursor *cursor, uint8_t byte)
-{
-    skip_blanks(cursor);
-    if (cursor->at == cursor->end || *cursor->at != byte)
-        return false;
-    cursor->at++;
-    return true;
-}
 
 static bool is_plain(struct varve_slice text)
 {
@@ -39,9 +20,9 @@ static bool is_plain(struct varve_slice text)
 }
 
 /* Up to the next quote, which ends it as there is no backslash in it. */
-static bool take_string(struct cursor *cursor, struct varve_slice *ret_text)
+static bool take_string(struct json_cursor *cursor, struct varve_slice *ret_text)
 {
-    if (!take(cursor, '"'))
+    if (!json_take(cursor, '"'))
         return false;
     size_t rest = (size_t)(cursor->end - cursor->at);
     const uint8_t *quote = rest > 0 ? memchr(cursor->at, '"', rest) : NULL;
@@ -54,7 +35,7 @@ static bool take_string(struct cursor *cursor, struct varve_slice *ret_text)
 }
 
 /* What stands behind it is the caller's to look at: a fraction is refused there. */
-static bool take_number(struct cursor *cursor, int64_t *ret_number)
+static bool take_number(struct json_cursor *cursor, int64_t *ret_number)
 {
     const uint8_t *from = cursor->at;
     int64_t number = 0;
@@ -65,10 +46,10 @@ static bool take_number(struct cursor *cursor, int64_t *ret_number)
     return cursor->at > from && (*from != '0' || cursor->at - from == 1);
 }
 
-static bool take_value(struct cursor *cursor, struct json_member *ret_member)
+static bool take_value(struct json_cursor *cursor, struct json_member *ret_member)
 {
     struct json_member member = {.kind = JSON_MEMBER_STRING};
-    skip_blanks(cursor);
+    json_skip_blanks(cursor);
     bool taken = cursor->at < cursor->end;
     if (taken && *cursor->at == '"') {
         taken = take_string(cursor, &member.text);
@@ -80,10 +61,10 @@ static bool take_value(struct cursor *cursor, struct json_member *ret_member)
     return taken;
 }
 
-static bool take_member(struct cursor *cursor, bool is_operation, struct json_members *members)
+static bool take_member(struct json_cursor *cursor, bool is_operation, struct json_members *members)
 {
     struct varve_slice name = {0};
-    if (!take_string(cursor, &name) || !take(cursor, ':'))
+    if (!take_string(cursor, &name) || !json_take(cursor, ':'))
         return false;
     struct json_member *member = json_members_find(members, name, is_operation);
     return member != NULL && member->kind == JSON_MEMBER_ABSENT && take_value(cursor, member);
@@ -91,17 +72,17 @@ static bool take_member(struct cursor *cursor, bool is_operation, struct json_me
 
 bool json_plain_read(struct varve_slice text, bool is_operation, struct json_members *ret_members)
 {
-    struct cursor cursor = {text.data, text.data + text.size};
+    struct json_cursor cursor = {text.data, text.data + text.size};
     struct json_members members = {0};
-    if (!take(&cursor, '{'))
+    if (!json_take(&cursor, '{'))
         return false;
     do {
         if (!take_member(&cursor, is_operation, &members))
             return false;
-    } while (take(&cursor, ','));
-    if (!take(&cursor, '}'))
+    } while (json_take(&cursor, ','));
+    if (!json_take(&cursor, '}'))
         return false;
-    skip_blanks(&cursor);
+    json_skip_blanks(&cursor);
     if (cursor.at < cursor.end)
         return false;
     *ret_members = members;
