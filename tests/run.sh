@@ -3,7 +3,7 @@
 #
 #   tests/run.sh [quick|long] [PART...] [--list]
 #
-# quick (the default) takes about twelve minutes on two cores once the packages are there;
+# quick (the default) takes about eleven minutes on two cores once the packages are there;
 # long lets the tests that draw or go through many cases do so for hours (tests/lib/budget.h).
 # PARTS are the names in the list below, all of them by default. Each part has a share of that
 # time; one that takes three times its share, for a machine may be busy, is ended and counts as
