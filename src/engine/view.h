@@ -36,8 +36,7 @@ void view_unref(struct view *view); /* takes NULL; may remove files: hold no loc
 
 /* The view in force. Readers take it shared. */
 struct view_slot {
-    struct mutex
-        change; /* held while the view that follows the one in force is made and published */
+    struct mutex change; /* held while the next view is made and published */
     struct {
         struct rwlock lock;
         struct view *view;
