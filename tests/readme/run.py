@@ -27,7 +27,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 ADDRESS = '127.0.0.1:7070'
 QUICKSTART = 'sh config/quickstart.sh'
 RUN_TESTS = 'sh tests/run.sh'
-START_S, STOP_S, BLOCK_S = 300, 30, 60
+START_S, STOP_S, BLOCK_S = 300, 60, 120  # against a hang
 
 BLOCK = re.compile(r'^```(\w+)\n(.*?)^```$', re.M | re.S)
 OF_REPOSITORY = re.compile(r'\b(?:config|tests|build)/|\b(?:meson|ninja) ')
