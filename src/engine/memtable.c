@@ -1,11 +1,12 @@
 /*
- * A skip list and its arena. The writer publishes an entry by linking it into the list; the
+ * A tree of entries and its arena. The writer publishes an entry by linking it into the list; the
  * counters follow with relaxed stores, for they are only read to decide (is it full?) and to show.
  *
- * Most look-ups are for keys that are not here, and the way down a list of many entries is a dozen
- * misses to find that out. So the user keys are noted in a Bloom filter in which each has a few
- * bits of one word (Putze, Sanders and Singler, 2007): one miss. The bits are set before the entry
- * is published by its sequence, so who may see the entry sees them; who may not misses nothing.
+ * Most look-ups are for keys that are not here, and the way down a tree of many entries is a
+ * handful of misses to find that out. So the user keys are noted in a Bloom filter in which each
+ * has a few bits of one word (Putze, Sanders and Singler, 2007): one miss. The bits are set before
+ * the entry is published by its sequence, so who may see the entry sees them; who may not misses
+ * nothing.
  *
  * A memtable's pages cost page faults when they are touched first, so its chunks go back to the
  * pool and serve the next memtable, which takes them one by one as it grows: a memtable that ends
@@ -18,7 +19,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
-#include "engine/skiplist.h"
+#include "engine/entry_tree.h"
 #include "os/sync.h"
 
 #define FILTER_PROBES 4u
@@ -43,14 +44,14 @@ struct memtable {
     _Atomic uint64_t sequence_first, sequence_last;
     /* the writer's own */
     struct arena arena;
-    struct skiplist list; /* also read by others, like the filter */
+    struct entry_tree tree; /* also read by others, like the filter */
     _Atomic uint64_t *filter;
 };
 
 struct memtable_iterator {
     struct entry_iterator base;
     struct memtable *memtable;
-    const struct skiplist_node *node;
+    const struct tree_entry *entry;
 };
 
 enum varve_status memtable_pool_new(size_t chunk_bytes, size_t keep_bytes, size_t filter_bytes,
@@ -170,7 +171,7 @@ enum varve_status memtable_new(struct memtable_pool *pool, uint64_t segment_id,
     arena_init(&memtable->arena, pool->chunk_bytes, NULL);
     pool_take(pool, &memtable->arena);
     size_t taken = memtable->arena.reserved_bytes;
-    enum varve_status status = skiplist_init(&memtable->list, &memtable->arena, expected);
+    enum varve_status status = entry_tree_init(&memtable->tree, &memtable->arena, expected);
     if (status == VARVE_OK)
         status = filter_init(memtable, pool->filter_words);
     pool_charge(pool, taken, memtable->arena.reserved_bytes);
@@ -188,7 +189,7 @@ enum varve_status memtable_new(struct memtable_pool *pool, uint64_t segment_id,
 
 struct varve_slice memtable_common(const struct memtable *memtable)
 {
-    return skiplist_common(&memtable->list);
+    return entry_tree_common(&memtable->tree);
 }
 
 void memtable_ref(struct memtable *memtable)
@@ -209,18 +210,18 @@ enum varve_status memtable_reserve(struct memtable *memtable, size_t entries, si
 {
     struct memtable_pool *pool = memtable->pool;
     struct arena *arena = &memtable->arena;
-    size_t room = skiplist_room(&memtable->list, entries, bytes);
+    size_t room = entry_tree_room(&memtable->tree, entries, bytes);
     if (room <= pool->chunk_bytes && arena_lacks(arena, room))
         pool_take(pool, arena);
     size_t held = arena->reserved_bytes;
-    enum varve_status status = arena_reserve(arena, room);
+    enum varve_status status = entry_tree_reserve(&memtable->tree, entries, bytes);
     pool_charge(pool, held, arena->reserved_bytes);
     return status;
 }
 
 size_t memtable_lacks(const struct memtable *memtable, size_t entries, size_t bytes)
 {
-    size_t room = skiplist_room(&memtable->list, entries, bytes);
+    size_t room = entry_tree_room(&memtable->tree, entries, bytes);
     struct memtable_pool *pool = memtable->pool;
     if (!arena_lacks(&memtable->arena, room))
         return 0;
@@ -239,7 +240,10 @@ void memtable_add(struct memtable *memtable, uint64_t sequence, const struct bat
     struct varve_slice value = op->kind != ENTRY_DELETE ? op->value : varve_slice(NULL, 0);
     const uint64_t hash = hash_slice(op->key);
     __builtin_prefetch(filter_word(memtable, hash), 1);
-    skiplist_insert(&memtable->list, op->key, entry_tag(sequence, op->kind), value);
+    const size_t held = memtable->arena.reserved_bytes;
+    entry_tree_insert(&memtable->tree, op->key, entry_tag(sequence, op->kind), value);
+    if (memtable->arena.reserved_bytes != held) /* the tree outgrew its room */
+        pool_charge(memtable->pool, held, memtable->arena.reserved_bytes);
     filter_add(memtable, hash);
 
     size_t entries = atomic_load_explicit(&memtable->entries, memory_order_relaxed);
@@ -253,58 +257,58 @@ void memtable_add(struct memtable *memtable, uint64_t sequence, const struct bat
 enum varve_status memtable_get(struct memtable *memtable, struct varve_slice target,
                                uint64_t *ret_tag, struct varve_slice *ret_value)
 {
-    const struct skiplist_node *node = skiplist_seek(&memtable->list, target);
-    if (node == NULL)
+    const struct tree_entry *entry = entry_tree_seek(&memtable->tree, target);
+    if (entry == NULL)
         return VARVE_NOT_FOUND;
-    struct varve_slice key = skiplist_key(node);
+    struct varve_slice key = tree_entry_key(entry);
     if (key.size != target.size || memcmp(key.data, target.data, key.size - ENTRY_TAG_BYTES) != 0)
         return VARVE_NOT_FOUND;
     *ret_tag = entry_key_tag(key);
-    *ret_value = skiplist_value(node);
+    *ret_value = tree_entry_value(entry);
     return VARVE_OK;
 }
 
-static void iterator_stand_on(struct memtable_iterator *it, const struct skiplist_node *node)
+static void iterator_stand_on(struct memtable_iterator *it, const struct tree_entry *entry)
 {
-    it->node = node;
-    it->base.valid = node != NULL;
-    if (node != NULL) {
-        it->base.key = skiplist_key(node);
-        it->base.value = skiplist_value(node);
-        skiplist_prefetch(skiplist_next(node)); /* while the caller works on this one */
+    it->entry = entry;
+    it->base.valid = entry != NULL;
+    if (entry != NULL) {
+        it->base.key = tree_entry_key(entry);
+        it->base.value = tree_entry_value(entry);
+        tree_entry_prefetch(tree_entry_next(entry)); /* while the caller works on this one */
     }
 }
 
 static void iterator_seek_first(struct entry_iterator *base)
 {
     struct memtable_iterator *it = (struct memtable_iterator *)base;
-    iterator_stand_on(it, skiplist_first(&it->memtable->list));
+    iterator_stand_on(it, entry_tree_first(&it->memtable->tree));
 }
 
 static void iterator_seek_last(struct entry_iterator *base)
 {
     struct memtable_iterator *it = (struct memtable_iterator *)base;
-    iterator_stand_on(it, skiplist_last(&it->memtable->list));
+    iterator_stand_on(it, entry_tree_last(&it->memtable->tree));
 }
 
 static void iterator_seek(struct entry_iterator *base, struct varve_slice internal_key)
 {
     struct memtable_iterator *it = (struct memtable_iterator *)base;
-    iterator_stand_on(it, skiplist_seek(&it->memtable->list, internal_key));
+    iterator_stand_on(it, entry_tree_seek(&it->memtable->tree, internal_key));
 }
 
 static void iterator_next(struct entry_iterator *base)
 {
     struct memtable_iterator *it = (struct memtable_iterator *)base;
     assert(base->valid);
-    iterator_stand_on(it, skiplist_next(it->node));
+    iterator_stand_on(it, tree_entry_next(it->entry));
 }
 
 static void iterator_prev(struct entry_iterator *base)
 {
     struct memtable_iterator *it = (struct memtable_iterator *)base;
     assert(base->valid);
-    iterator_stand_on(it, skiplist_prev(&it->memtable->list, it->node));
+    iterator_stand_on(it, entry_tree_prev(&it->memtable->tree, it->entry));
 }
 
 static void iterator_free(struct entry_iterator *base)

@@ -1,6 +1,6 @@
 /*
- * engine/memtable.h: the newest entries, in a skip list (Pugh, 1990) in an arena. One writer at a
- * time; readers need no lock and may run beside the writer: an entry is seen whole or not at all.
+ * engine/memtable.h: the newest entries, in a tree (engine/entry_tree.h) in an arena. One writer at
+ * a time; readers need no lock and may run beside the writer: an entry is seen whole or not at all.
  * Nothing is ever removed. Counted by references.
  */
 #ifndef ENGINE_MEMTABLE_H
@@ -26,7 +26,7 @@ void memtable_pool_free(struct memtable_pool *pool);
 void memtable_pool_trim(struct memtable_pool *pool, size_t keep_bytes);
 
 /* With one reference, the caller's. `segment_id`: the WAL segment that its entries are logged in.
- * `expected`: as of skiplist_init. */
+ * `expected`: as of entry_tree_init. */
 MUST_CHECK enum varve_status memtable_new(struct memtable_pool *pool, uint64_t segment_id,
                                           struct varve_slice expected,
                                           struct memtable **ret_memtable);

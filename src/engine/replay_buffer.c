@@ -1,6 +1,6 @@
 /*
  * While a log is replayed nobody looks for a key, so there is no need to keep the entries in order
- * all the time: a skip list of a gibibyte meets memory that no cache holds two dozen times an
+ * all the time: a tree of a gibibyte meets memory that no cache holds several times an
  * entry. Here an entry is written behind the one before it, and in the end pairs of {number, place}
  * are sorted, which stand side by side.
  *

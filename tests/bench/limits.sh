@@ -44,7 +44,7 @@ while [ $round -lt "$rounds" ]; do
     note "memcpy, GB/s" median "$(limit memcpy)"
     note "crc32c, GB/s" median "$(limit crc32c)"
     note "crc32c in software, GB/s" median "$(limit crc32c-software)"
-    note "skip list, random insert, us" median "$(limit skiplist)"
-    note "skip list, insert in order, us" median "$(limit skiplist-in-order)"
+    note "memtable's tree, random insert, us" median "$(limit tree)"
+    note "memtable's tree, insert in order, us" median "$(limit tree-in-order)"
 done
 python3 "$root/tests/bench/table.py" --title "limit, $rounds rounds" "$work/figures"

@@ -1,9 +1,9 @@
 /*
  * limits_bench.c: what the machine allows at most, for parts that every engine has.
  *
- * limits_bench memcpy | crc32c | crc32c-software | skiplist | skiplist-in-order [DIVISOR]
+ * limits_bench memcpy | crc32c | crc32c-software | tree | tree-in-order [DIVISOR]
  *
- * memcpy and the crcs go over memory that no cache holds, and print GB/s. The lists take COUNT
+ * memcpy and the crcs go over memory that no cache holds, and print GB/s. The trees take COUNT
  * entries of KEY_BYTES and VALUE_BYTES, nothing around them, and print microseconds an insert. With
  * a DIVISOR up to DIVISOR_MAX it is only so much of all that: to try the program, not the machine.
  */
@@ -15,7 +15,7 @@
 
 #include "base/coding.h"
 #include "base/crc32c.h"
-#include "engine/skiplist.h"
+#include "engine/entry_tree.h"
 #include "must.h"
 #include "prng.h"
 
@@ -77,19 +77,19 @@ static double crc_rate(uint32_t (*extend)(uint32_t crc, const void *data, size_t
 static double insert_us(bool in_order)
 {
     struct arena arena;
-    struct skiplist list;
+    struct entry_tree tree;
     struct prng prng = prng_make(1);
     char key[KEY_BYTES + 1];
     uint8_t value[VALUE_BYTES] = {0};
     arena_init(&arena, CHUNK_BYTES, NULL);
-    must_ok(skiplist_init(&list, &arena, varve_slice(NULL, 0)));
+    must_ok(entry_tree_init(&tree, &arena, varve_slice(NULL, 0)));
     double begin_s = now_s();
     for (uint64_t i = 0; i < count; i++) {
         uint64_t number = in_order ? i : prng_next(&prng);
         snprintf(key, sizeof key, "%016llx", (unsigned long long)number);
-        must_ok(arena_reserve(&arena, skiplist_room(&list, 1, KEY_BYTES + VALUE_BYTES)));
-        skiplist_insert(&list, varve_slice(key, KEY_BYTES), entry_tag(i + 1, ENTRY_PUT),
-                        varve_slice(value, VALUE_BYTES));
+        must_ok(entry_tree_reserve(&tree, 1, KEY_BYTES + VALUE_BYTES));
+        entry_tree_insert(&tree, varve_slice(key, KEY_BYTES), entry_tag(i + 1, ENTRY_PUT),
+                          varve_slice(value, VALUE_BYTES));
     }
     double took_s = now_s() - begin_s;
     arena_deinit(&arena, NULL, 0);
@@ -111,9 +111,9 @@ int main(int argc, char **argv)
         figure = crc_rate(crc32c_extend);
     else if (strcmp(what, "crc32c-software") == 0)
         figure = crc_rate(crc32c_extend_software);
-    else if (strcmp(what, "skiplist") == 0)
+    else if (strcmp(what, "tree") == 0)
         figure = insert_us(false);
-    else if (strcmp(what, "skiplist-in-order") == 0)
+    else if (strcmp(what, "tree-in-order") == 0)
         figure = insert_us(true);
     else
         return 2;

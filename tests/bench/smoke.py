@@ -26,7 +26,8 @@ ROWS = {
                'readseq, compacted'],
     'ingest': ['load', 'as fast as it goes', 'at a steady rate'],
     'limits': SYNCED + ['memcpy, GB/s', 'crc32c, GB/s', 'crc32c in software, GB/s',
-                        'skip list, random insert, us', 'skip list, insert in order, us'],
+                        "memtable's tree, random insert, us",
+                        "memtable's tree, insert in order, us"],
 }
 COLUMNS = {
     'engine': ['varve', 'varve, crc in software', 'LevelDB', 'RocksDB', 'of the better peer',

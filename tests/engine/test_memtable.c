@@ -196,27 +196,31 @@ START_TEST(filter_knows_the_keys)
 }
 END_TEST
 
-enum { ENTRIES = 20000, READERS = 3, KEYS = 16 };
+enum { ENTRIES = 20000, READERS = 3 };
+
+/* Many versions of few keys, and one of each of many. */
+static const uint64_t key_counts[] = {16, ENTRIES};
 
 struct shared {
     struct memtable *memtable;
+    uint64_t keys;
     _Atomic uint64_t visible;
     uint64_t errors[READERS];
 };
 
-static struct varve_slice key_of(uint64_t sequence, uint64_t *at)
+static struct varve_slice key_of(const struct shared *shared, uint64_t sequence, uint64_t *at)
 {
-    *at = hash_mix(sequence % KEYS);
+    *at = hash_mix(sequence % shared->keys);
     return varve_slice(at, sizeof *at);
 }
 
 /* The newest write of a key at or below `visible` is found, with its own value. */
 static bool reader_get(struct shared *shared, struct prng *prng, uint64_t visible)
 {
-    uint64_t sequence = visible - prng_below(prng, visible < KEYS ? visible : KEYS);
+    uint64_t sequence = visible - prng_below(prng, visible < shared->keys ? visible : shared->keys);
     uint64_t key = 0, tag = 0, value = 0;
     struct varve_slice found = {0};
-    if (get(shared->memtable, key_of(sequence, &key), visible, &tag, &found) != VARVE_OK)
+    if (get(shared->memtable, key_of(shared, sequence, &key), visible, &tag, &found) != VARVE_OK)
         return false;
     memcpy(&value, found.data, sizeof value);
     return tag == entry_tag(sequence, ENTRY_PUT) && value == hash_mix(~sequence);
@@ -269,7 +273,7 @@ START_TEST(readers_beside_the_writer)
 {
     struct memtable_pool *pool = NULL;
     memory_budget_init(&memory, SIZE_MAX);
-    struct shared shared = {0};
+    struct shared shared = {.keys = key_counts[_i]};
     ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, FILTER_BYTES, &memory, &pool), VARVE_OK);
     ck_assert_int_eq(memtable_new(pool, 1, varve_slice(NULL, 0), &shared.memtable), VARVE_OK);
     pthread_t threads[READERS];
@@ -280,7 +284,7 @@ START_TEST(readers_beside_the_writer)
     }
     for (uint64_t sequence = 1; sequence <= ENTRIES; sequence++) {
         uint64_t key = 0, value = hash_mix(~sequence);
-        add(shared.memtable, sequence, ENTRY_PUT, key_of(sequence, &key),
+        add(shared.memtable, sequence, ENTRY_PUT, key_of(&shared, sequence, &key),
             varve_slice(&value, sizeof value));
         atomic_store_explicit(&shared.visible, sequence, memory_order_release);
     }
@@ -304,7 +308,8 @@ int main(void)
     tcase_add_test(tests, recycled_chunks_do_not_count);
     tcase_add_test(tests, reserve_for_many);
     tcase_add_test(tests, filter_knows_the_keys);
-    tcase_add_test(tests, readers_beside_the_writer);
+    tcase_add_loop_test(tests, readers_beside_the_writer, 0,
+                        (int)(sizeof key_counts / sizeof *key_counts));
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

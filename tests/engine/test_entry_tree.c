@@ -1,19 +1,20 @@
-/* The skip list against a sorted array: order, seeks and steps back, also of keys that differ only
- * behind their prefix or in zero bytes; and that what it reserves is enough. */
+/* The tree of entries against a sorted array: order, seeks and steps back, also of keys that differ
+ * only behind their prefix or in zero bytes; and that what it reserves is enough. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "array_iterator.h"
+#include "base/hash.h"
+#include "engine/entry_tree.h"
 #include "engine/key_prefix.h"
-#include "engine/skiplist.h"
 #include "prng.h"
 
 #define CHUNK_BYTES 4096u
 
 struct fixture {
     struct arena arena;
-    struct skiplist list;
+    struct entry_tree tree;
     struct array model;
 };
 
@@ -35,7 +36,7 @@ static void set_up(struct fixture *f, int expectation)
     const struct varve_slice expected = expectations[expectation];
     *f = (struct fixture){0};
     arena_init(&f->arena, CHUNK_BYTES, NULL);
-    ck_assert_int_eq(skiplist_init(&f->list, &f->arena, expected), VARVE_OK);
+    ck_assert_int_eq(entry_tree_init(&f->tree, &f->arena, expected), VARVE_OK);
 }
 
 static void tear_down(struct fixture *f)
@@ -47,9 +48,8 @@ static void tear_down(struct fixture *f)
 static void insert(struct fixture *f, struct varve_slice key, uint64_t tag,
                    struct varve_slice value)
 {
-    size_t room = skiplist_room(&f->list, 1, key.size + value.size);
-    ck_assert_int_eq(arena_reserve(&f->arena, room), VARVE_OK);
-    skiplist_insert(&f->list, key, tag, value);
+    ck_assert_int_eq(entry_tree_reserve(&f->tree, 1, key.size + value.size), VARVE_OK);
+    entry_tree_insert(&f->tree, key, tag, value);
     array_add(&f->model, key, tag, value);
 }
 
@@ -59,46 +59,46 @@ static void assert_same(struct varve_slice a, struct varve_slice b)
     ck_assert(a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
-static void assert_stands(const struct fixture *f, const struct skiplist_node *node, size_t at)
+static void assert_stands(const struct fixture *f, const struct tree_entry *node, size_t at)
 {
     if (at >= f->model.count) {
         ck_assert_ptr_null(node);
         return;
     }
     ck_assert_ptr_nonnull(node);
-    assert_same(skiplist_key(node), buf_slice(&f->model.entries[at].key));
-    assert_same(skiplist_value(node), buf_slice(&f->model.entries[at].value));
+    assert_same(tree_entry_key(node), buf_slice(&f->model.entries[at].key));
+    assert_same(tree_entry_value(node), buf_slice(&f->model.entries[at].value));
 }
 
-/* All of the list, both ways, and a seek to each entry and just behind it. */
+/* All of the tree, both ways, and a seek to each entry and just behind it. */
 static void assert_equals_model(struct fixture *f)
 {
     array_sort(&f->model);
     const struct varve_slice lowest = entry_user_key(buf_slice(&f->model.entries[0].key));
     const struct varve_slice highest =
         entry_user_key(buf_slice(&f->model.entries[f->model.count - 1].key));
-    const struct varve_slice common = skiplist_common(&f->list);
+    const struct varve_slice common = entry_tree_common(&f->tree);
     ck_assert_uint_eq(common.size, key_common_bytes(lowest, highest, SIZE_MAX));
     ck_assert(common.size == 0 || memcmp(common.data, lowest.data, common.size) == 0);
-    const struct skiplist_node *node = skiplist_first(&f->list);
+    const struct tree_entry *node = entry_tree_first(&f->tree);
     for (size_t i = 0; i <= f->model.count; i++) {
         assert_stands(f, node, i);
-        node = node != NULL ? skiplist_next(node) : NULL;
+        node = node != NULL ? tree_entry_next(node) : NULL;
     }
-    node = skiplist_last(&f->list);
+    node = entry_tree_last(&f->tree);
     for (size_t i = f->model.count; i-- > 0;) {
         assert_stands(f, node, i);
-        node = skiplist_prev(&f->list, node);
+        node = entry_tree_prev(&f->tree, node);
     }
     ck_assert_ptr_null(node);
     for (size_t i = 0; i < f->model.count; i++) {
         struct buf target = {0};
         ck_assert_int_eq(buf_assign(&target, buf_slice(&f->model.entries[i].key)), VARVE_OK);
-        assert_stands(f, skiplist_seek(&f->list, buf_slice(&target)), i);
+        assert_stands(f, entry_tree_seek(&f->tree, buf_slice(&target)), i);
         uint8_t *tag = target.data + target.size - ENTRY_TAG_BYTES;
         fixed64_encode(tag, fixed64_decode(tag) - 1);
         size_t at = array_lower_bound(&f->model, buf_slice(&target));
-        assert_stands(f, skiplist_seek(&f->list, buf_slice(&target)), at);
+        assert_stands(f, entry_tree_seek(&f->tree, buf_slice(&target)), at);
         buf_deinit(&target);
     }
 }
@@ -107,10 +107,10 @@ START_TEST(empty)
 {
     struct fixture f;
     set_up(&f, _i);
-    ck_assert_ptr_null(skiplist_first(&f.list));
-    ck_assert_ptr_null(skiplist_last(&f.list));
+    ck_assert_ptr_null(entry_tree_first(&f.tree));
+    ck_assert_ptr_null(entry_tree_last(&f.tree));
     uint8_t target[ENTRY_TAG_BYTES + 1] = {0};
-    ck_assert_ptr_null(skiplist_seek(&f.list, varve_slice(target, sizeof target)));
+    ck_assert_ptr_null(entry_tree_seek(&f.tree, varve_slice(target, sizeof target)));
     tear_down(&f);
 }
 END_TEST
@@ -146,14 +146,14 @@ START_TEST(versions_newest_first)
     for (uint64_t sequence = 1; sequence <= 300; sequence++)
         insert(&f, varve_slice_str("the same key"), entry_tag(sequence, ENTRY_PUT),
                varve_slice(&sequence, sizeof sequence));
-    ck_assert_uint_eq(entry_key_tag(skiplist_key(skiplist_first(&f.list))),
+    ck_assert_uint_eq(entry_key_tag(tree_entry_key(entry_tree_first(&f.tree))),
                       entry_tag(300, ENTRY_PUT));
     assert_equals_model(&f);
     tear_down(&f);
 }
 END_TEST
 
-/* Runs in order (the remembered splice), broken now and then. */
+/* Runs in order (the remembered leaf), broken now and then. */
 START_TEST(ordered_with_breaks)
 {
     struct fixture f;
@@ -193,7 +193,7 @@ START_TEST(random_keys)
 }
 END_TEST
 
-/* What was reserved for many is enough for all of them, whatever their heights. */
+/* What was reserved for many is enough for all of them. */
 START_TEST(room_is_enough)
 {
     static uint8_t value[1000];
@@ -203,14 +203,14 @@ START_TEST(room_is_enough)
         set_up(&f, _i);
         size_t entries = prng_between(&prng, 1, 300), value_bytes = prng_below(&prng, 1000);
         size_t used = f.arena.used_bytes;
-        size_t room = skiplist_room(&f.list, entries, entries * (5 + value_bytes));
-        ck_assert_int_eq(arena_reserve(&f.arena, room), VARVE_OK);
+        size_t bytes = entries * (5 + value_bytes), room = entry_tree_room(&f.tree, entries, bytes);
+        ck_assert_int_eq(entry_tree_reserve(&f.tree, entries, bytes), VARVE_OK);
         size_t reserved = f.arena.reserved_bytes;
         for (size_t i = 0; i < entries; i++) {
             char key[6];
             snprintf(key, sizeof key, "%05u", (unsigned)i);
-            skiplist_insert(&f.list, varve_slice(key, 5), entry_tag(1, ENTRY_PUT),
-                            varve_slice(value, value_bytes));
+            entry_tree_insert(&f.tree, varve_slice(key, 5), entry_tag(1, ENTRY_PUT),
+                              varve_slice(value, value_bytes));
         }
         ck_assert_uint_eq(f.arena.reserved_bytes, reserved);
         ck_assert_uint_le(f.arena.used_bytes - used, room);
@@ -219,10 +219,90 @@ START_TEST(room_is_enough)
 }
 END_TEST
 
+/* Without memory for its nodes the tree leaves entries out, but the list does not, and searches
+ * find what is there; the same when there is memory again. */
+START_TEST(nodes_without_memory)
+{
+    enum { ENTRIES = 1000 };
+    struct fixture f;
+    set_up(&f, _i);
+    struct prng prng = prng_make(11);
+    for (uint64_t sequence = 1; sequence <= 3 * ENTRIES; sequence++) {
+        uint64_t key = prng_next(&prng);
+        if (sequence == ENTRIES) {
+            const size_t room = entry_tree_room(&f.tree, ENTRIES, ENTRIES * sizeof key);
+            ck_assert_int_eq(arena_reserve(&f.arena, room), VARVE_OK);
+            f.tree.nodes_reserved = 0;
+            f.arena.chunk_bytes = SIZE_MAX; /* no such chunk is to be had */
+        }
+        if (sequence == 2 * ENTRIES)
+            f.arena.chunk_bytes = CHUNK_BYTES;
+        if (sequence < ENTRIES || sequence >= 2 * ENTRIES) {
+            insert(&f, varve_slice(&key, sizeof key), entry_tag(sequence, ENTRY_PUT),
+                   varve_slice(NULL, 0));
+        } else {
+            entry_tree_insert(&f.tree, varve_slice(&key, sizeof key),
+                              entry_tag(sequence, ENTRY_PUT), varve_slice(NULL, 0));
+            array_add(&f.model, varve_slice(&key, sizeof key), entry_tag(sequence, ENTRY_PUT),
+                      varve_slice(NULL, 0));
+        }
+        ck_assert(f.tree.has_gaps || sequence < 2 * ENTRIES);
+        ck_assert(!f.tree.has_gaps || sequence >= ENTRIES);
+    }
+    assert_equals_model(&f);
+    tear_down(&f);
+}
+END_TEST
+
+static uint64_t random_number(uint64_t i)
+{
+    return hash_mix(i);
+}
+
+static uint64_t rising_number(uint64_t i)
+{
+    return i;
+}
+
+static uint64_t falling_number(uint64_t i)
+{
+    return UINT32_MAX - i;
+}
+
+static const struct order {
+    uint64_t (*number)(uint64_t i);
+    size_t levels, bytes_an_entry;
+} orders[] = {
+    {random_number, 4, 28},
+    {rising_number, 4, 18},
+    {falling_number, 4, 36},
+};
+
+/* Searches stay as short, and the tree as small, as its nodes are full. */
+START_TEST(nodes_are_filled)
+{
+    enum { ENTRIES = 50000, LIST_BYTES = 32 }; /* of an entry: link, sizes, key, tag */
+    struct fixture f;
+    set_up(&f, 0);
+    const size_t used = f.arena.used_bytes;
+    for (uint64_t i = 0; i < ENTRIES; i++) {
+        uint64_t key = __builtin_bswap64(orders[_i].number(i));
+        ck_assert_int_eq(entry_tree_reserve(&f.tree, 1, sizeof key), VARVE_OK);
+        entry_tree_insert(&f.tree, varve_slice(&key, sizeof key), entry_tag(i + 1, ENTRY_PUT),
+                          varve_slice(NULL, 0));
+    }
+    ck_assert_uint_eq(f.tree.levels, orders[_i].levels);
+    ck_assert(!f.tree.has_gaps);
+    ck_assert_uint_le(f.arena.used_bytes - used,
+                      (size_t)ENTRIES * (LIST_BYTES + orders[_i].bytes_an_entry));
+    tear_down(&f);
+}
+END_TEST
+
 int main(void)
 {
-    Suite *suite = suite_create("skiplist");
-    TCase *tests = tcase_create("skiplist");
+    Suite *suite = suite_create("entry_tree");
+    TCase *tests = tcase_create("entry_tree");
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, empty, 0, EXPECTATIONS);
     tcase_add_loop_test(tests, short_keys_and_zero_bytes, 0, EXPECTATIONS);
@@ -230,6 +310,8 @@ int main(void)
     tcase_add_loop_test(tests, ordered_with_breaks, 0, EXPECTATIONS);
     tcase_add_loop_test(tests, random_keys, 0, EXPECTATIONS);
     tcase_add_loop_test(tests, room_is_enough, 0, EXPECTATIONS);
+    tcase_add_loop_test(tests, nodes_without_memory, 0, EXPECTATIONS);
+    tcase_add_loop_test(tests, nodes_are_filled, 0, (int)(sizeof orders / sizeof *orders));
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
