@@ -4,7 +4,7 @@ import json
 import os
 
 from case_process import ProcessCase
-from harness import Case, b64, chunked, make_request
+from harness import Case, b64, budget_choose, chunked, make_request
 
 RAW = [("Content-Type", "application/octet-stream")]
 VALUE_BYTES_MAX = 16 << 20
@@ -219,7 +219,7 @@ class Damage(ProcessCase):
     def setUp(self):
         super().setUp()
         ops = [{"op": "put", "key": "d%04d" % n, "value": b64(os.urandom(200))}
-               for n in range(2000)]
+               for n in range(budget_choose(500, 2000, 2000))]
         self.assertEqual(self.daemon.request("POST", "/kv/batch", {"ops": ops}).status, 200)
         self.values = {op["key"]: op["value"] for op in ops}
         for step in ("flush", "compact"):

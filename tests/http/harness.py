@@ -44,8 +44,9 @@ def budget_choose(small, standard, large):
 
 
 def clean_env(extra=None):
-    """The environment without settings of varve, so that only a test's own count."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("VARVE_")}
+    """The environment without settings of varve, so that only a test's own count, and without what
+    is set for the clients' memory."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("VARVE_", "MALLOC_"))}
     env.update(extra or {})
     return {k: v for k, v in env.items() if v is not None}
 
@@ -294,7 +295,8 @@ class Connection:
 
     def _receive(self):
         try:
-            piece = self.socket.recv(1 << 18)
+            # More would be mapped and unmapped for each answer, however small that is.
+            piece = self.socket.recv(1 << 16)
         except TimeoutError:
             raise ProtocolError("no answer in %d s, received %r"
                                 % (ANSWER_TIMEOUT_S, self.pending[:300])) from None
