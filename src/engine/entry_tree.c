@@ -39,12 +39,19 @@
 
 #define FANOUT 32u
 
+struct slot {
+    _Atomic uint64_t prefix; /* key_prefix_behind what is expected */
+    union {
+        _Atomic(struct tree_entry *) entry; /* of a leaf */
+        _Atomic(struct tree_node *) child;
+    };
+};
+
 struct tree_node {
     _Atomic uint32_t count;
     bool is_leaf;
-    _Atomic uint64_t prefixes[FANOUT]; /* key_prefix_behind what is expected */
-    _Atomic(struct tree_entry *) entries[FANOUT];
-    _Atomic(struct tree_node *) children[]; /* FANOUT, of an inner node */
+    struct slot slots[FANOUT];
+    _Atomic(struct tree_entry *) names[]; /* of an inner node: each child's first entry */
 };
 
 /* What is sought, taken apart once. */
@@ -82,17 +89,18 @@ static inline size_t node_count(const struct tree_node *node)
 
 static inline uint64_t node_prefix(const struct tree_node *node, size_t at)
 {
-    return atomic_load_explicit(&node->prefixes[at], memory_order_acquire);
+    return atomic_load_explicit(&node->slots[at].prefix, memory_order_acquire);
 }
 
 static inline struct tree_entry *node_entry(const struct tree_node *node, size_t at)
 {
-    return atomic_load_explicit(&node->entries[at], memory_order_acquire);
+    return atomic_load_explicit(node->is_leaf ? &node->slots[at].entry : &node->names[at],
+                                memory_order_acquire);
 }
 
 static inline struct tree_node *node_child(const struct tree_node *node, size_t at)
 {
-    return atomic_load_explicit(&node->children[at], memory_order_acquire);
+    return atomic_load_explicit(&node->slots[at].child, memory_order_acquire);
 }
 
 static inline bool node_is_full(const struct tree_node *node)
@@ -102,7 +110,7 @@ static inline bool node_is_full(const struct tree_node *node)
 
 static void node_prefetch(const struct tree_node *node)
 {
-    for (size_t at = 0; at < offsetof(struct tree_node, entries); at += ENTRY_TREE_LINE_BYTES)
+    for (size_t at = 0; at < sizeof *node; at += ENTRY_TREE_LINE_BYTES)
         __builtin_prefetch((const uint8_t *)node + at);
 }
 
@@ -162,7 +170,7 @@ static struct tree_entry *find_before(const struct entry_tree *tree, const struc
 
 static size_t node_bytes(bool is_leaf)
 {
-    return sizeof(struct tree_node) + (is_leaf ? 0 : FANOUT * sizeof(struct tree_node *));
+    return sizeof(struct tree_node) + (is_leaf ? 0 : FANOUT * sizeof(struct tree_entry *));
 }
 
 /* One that was reserved, or one beside all that is promised. NULL: out of memory. */
@@ -187,10 +195,13 @@ static struct tree_node *node_new(struct entry_tree *tree, bool is_leaf)
 static inline void slot_set(struct tree_node *node, size_t at, uint64_t prefix,
                             struct tree_entry *entry, struct tree_node *child)
 {
-    if (!node->is_leaf)
-        atomic_store_explicit(&node->children[at], child, memory_order_release);
-    atomic_store_explicit(&node->entries[at], entry, memory_order_release);
-    atomic_store_explicit(&node->prefixes[at], prefix, memory_order_release);
+    if (node->is_leaf) {
+        atomic_store_explicit(&node->slots[at].entry, entry, memory_order_release);
+    } else {
+        atomic_store_explicit(&node->slots[at].child, child, memory_order_release);
+        atomic_store_explicit(&node->names[at], entry, memory_order_release);
+    }
+    atomic_store_explicit(&node->slots[at].prefix, prefix, memory_order_release);
 }
 
 static inline void slot_copy(struct tree_node *to, size_t to_at, const struct tree_node *from,
