@@ -21,9 +21,10 @@
  * entry of the list before the one sought, and goes on along the list from there: past what was
  * inserted, or moved by a split, since it looked. It waits for nobody and begins nothing anew.
  *
- * The eight bytes are taken from behind what the keys are expected to begin with: what those of the
- * tree before, or of the whole store, had in common, for the first eight of all keys are often the
- * same. A wrong guess costs comparisons of whole keys and nothing else.
+ * The eight bytes are taken from behind what the keys are expected to begin with, for the first
+ * eight of all keys are often the same: what those of the tree before had in common, or, if that
+ * makes all numbers of the first leaf the same, what those in that leaf have. A wrong guess costs
+ * comparisons of whole keys and nothing else.
  *
  * A node is split on the way down to an insert, when it is full. At the right edge of the tree,
  * where keys in order arrive (loads, time series), only the last slot moves, so that nodes stay
@@ -61,16 +62,16 @@ struct probe {
     uint64_t tag;
 };
 
-static struct probe probe_of(const struct entry_tree *tree, struct varve_slice user_key,
+static struct probe probe_of(const struct tree_base *base, struct varve_slice user_key,
                              uint64_t tag)
 {
     return (struct probe){
-        .prefix = key_prefix_behind(tree->expected, user_key), .user_key = user_key, .tag = tag};
+        .prefix = key_prefix_behind(base->expected, user_key), .user_key = user_key, .tag = tag};
 }
 
-static struct probe probe_of_key(const struct entry_tree *tree, struct varve_slice internal_key)
+static struct probe probe_of_key(const struct tree_base *base, struct varve_slice internal_key)
 {
-    return probe_of(tree, entry_user_key(internal_key), entry_key_tag(internal_key));
+    return probe_of(base, entry_user_key(internal_key), entry_key_tag(internal_key));
 }
 
 static bool entry_is_before(const struct tree_entry *entry, const struct probe *probe)
@@ -80,6 +81,16 @@ static bool entry_is_before(const struct tree_entry *entry, const struct probe *
     if (order != 0)
         return order < 0;
     return entry_key_tag(key) > probe->tag;
+}
+
+static inline struct tree_base *tree_base(const struct entry_tree *tree)
+{
+    return atomic_load_explicit(&tree->base, memory_order_acquire);
+}
+
+static inline struct tree_node *base_root(const struct tree_base *base)
+{
+    return atomic_load_explicit(&base->root, memory_order_acquire);
 }
 
 static inline size_t node_count(const struct tree_node *node)
@@ -150,10 +161,10 @@ static inline size_t node_rank(const struct tree_node *node, const struct probe 
 /* The last entry before the probe (the head if none), and the one that stood behind it then: it
  * must not be read from there again, for the writer may have put an entry before the probe in
  * between. */
-static struct tree_entry *find_before(const struct entry_tree *tree, const struct probe *probe,
+static struct tree_entry *find_before(const struct tree_base *base, const struct probe *probe,
                                       const struct tree_entry **ret_behind)
 {
-    const struct tree_node *node = atomic_load_explicit(&tree->root, memory_order_acquire);
+    const struct tree_node *node = base_root(base);
     while (!node->is_leaf) {
         node = node_child(node, node_rank(node, probe) - 1);
         node_prefetch(node);
@@ -246,12 +257,12 @@ static bool child_split(struct entry_tree *tree, struct tree_node *parent, size_
 /* A root with room, over the full one if there is memory for that. */
 static struct tree_node *root_with_room(struct entry_tree *tree)
 {
-    struct tree_node *root = atomic_load_explicit(&tree->root, memory_order_relaxed);
+    struct tree_node *root = base_root(tree_base(tree));
     struct tree_node *higher = node_is_full(root) ? node_new(tree, false) : NULL;
     if (higher == NULL)
         return root;
     node_insert(higher, 0, 0, tree->head, root);
-    atomic_store_explicit(&tree->root, higher, memory_order_release);
+    atomic_store_explicit(&tree_base(tree)->root, higher, memory_order_release);
     tree->levels++;
     return higher;
 }
@@ -288,19 +299,21 @@ enum varve_status entry_tree_init(struct entry_tree *tree, struct arena *arena,
     head->user_key_bytes = 0;
     if (expected.size > 0)
         memcpy(head->data, expected.data, expected.size);
-    tree->expected = varve_slice(head->data, expected.size);
+    tree->first.expected = varve_slice(head->data, expected.size);
     tree->head = head;
     atomic_init(&root->count, 0);
     root->is_leaf = true;
     node_insert(root, 0, 0, head, NULL);
-    atomic_init(&tree->root, root);
+    atomic_init(&tree->first.root, root);
+    atomic_init(&tree->base, &tree->first);
     return VARVE_OK;
 }
 
-/* One insert can split a node of each level; many, by halves, one leaf each FANOUT / 2. */
+/* One insert can split a node of each level, and the first one of all is made anew; many inserts
+ * split, by halves, one leaf each FANOUT / 2. */
 static size_t nodes_for(const struct entry_tree *tree, size_t entries)
 {
-    return tree->levels + 1 + entries / (FANOUT / 2);
+    return tree->levels + 2 + entries / (FANOUT / 2);
 }
 
 size_t entry_tree_room(const struct entry_tree *tree, size_t entries, size_t bytes)
@@ -356,11 +369,55 @@ static struct tree_entry *skip_gap(struct tree_entry *entry, const struct probe 
     }
 }
 
+static void note_key(struct entry_tree *tree, const struct tree_entry *entry)
+{
+    const struct varve_slice user_key = entry_user_key(tree_entry_key(entry));
+    if (tree->shortest_bytes == 0)
+        tree->common = user_key;
+    else
+        tree->common.size = key_common_bytes(tree->common, user_key, tree->common.size);
+    if (tree->shortest_bytes == 0 || user_key.size < tree->shortest_bytes)
+        tree->shortest_bytes = user_key.size;
+}
+
+struct varve_slice entry_tree_learned(const struct entry_tree *tree)
+{
+    if (tree->shortest_bytes == 0)
+        return tree_base(tree)->expected;
+    /* No more than leaves a whole number: that decides as much, and holds for more keys. */
+    const size_t most =
+        tree->shortest_bytes > KEY_PREFIX_BYTES ? tree->shortest_bytes - KEY_PREFIX_BYTES : 0;
+    return varve_slice(tree->common.data, tree->common.size < most ? tree->common.size : most);
+}
+
+/* When the first leaf is full and all its numbers are the same, what was expected decides nothing:
+ * makes another, by what its keys have in common. Who still searches the old one finds the same. */
+static void learn(struct entry_tree *tree)
+{
+    const struct tree_node *old = base_root(&tree->first);
+    if (tree->levels > 1 || tree_base(tree) != &tree->first || !node_is_full(old) ||
+        node_prefix(old, 1) != node_prefix(old, FANOUT - 1))
+        return;
+    struct tree_node *leaf = node_new(tree, true);
+    if (leaf == NULL)
+        return;
+    tree->learned.expected = entry_tree_learned(tree);
+    for (size_t at = 0; at < FANOUT; at++) {
+        struct tree_entry *entry = node_entry(old, at);
+        struct varve_slice user_key = entry_user_key(tree_entry_key(entry));
+        node_insert(leaf, at, at > 0 ? key_prefix_behind(tree->learned.expected, user_key) : 0,
+                    entry, NULL);
+    }
+    atomic_init(&tree->learned.root, leaf);
+    atomic_store_explicit(&tree->base, &tree->learned, memory_order_release);
+}
+
 void entry_tree_insert(struct entry_tree *tree, struct varve_slice user_key, uint64_t tag,
                        struct varve_slice value)
 {
     assert(user_key.size > 0 && user_key.size <= VARVE_KEY_BYTES_MAX && value.size <= UINT32_MAX);
-    const struct probe probe = probe_of(tree, user_key, tag);
+    learn(tree);
+    const struct probe probe = probe_of(tree_base(tree), user_key, tag);
     if (follows_last(tree, &probe)) {
         tree->last_at++;
     } else {
@@ -373,10 +430,7 @@ void entry_tree_insert(struct entry_tree *tree, struct varve_slice user_key, uin
     __builtin_prefetch(before, 1);
 
     struct tree_entry *entry = entry_new(tree->arena, &probe, value);
-    if (tree_entry_next(tree->head) == NULL)
-        tree->common = entry_user_key(tree_entry_key(entry));
-    else
-        tree->common.size = key_common_bytes(tree->common, user_key, tree->common.size);
+    note_key(tree, entry);
     if (tree->has_gaps)
         before = skip_gap(before, &probe);
     atomic_init(&entry->next, atomic_load_explicit(&before->next, memory_order_relaxed));
@@ -389,11 +443,6 @@ void entry_tree_insert(struct entry_tree *tree, struct varve_slice user_key, uin
     }
 }
 
-struct varve_slice entry_tree_common(const struct entry_tree *tree)
-{
-    return tree->common;
-}
-
 const struct tree_entry *entry_tree_first(const struct entry_tree *tree)
 {
     return tree_entry_next(tree->head);
@@ -401,7 +450,7 @@ const struct tree_entry *entry_tree_first(const struct entry_tree *tree)
 
 const struct tree_entry *entry_tree_last(const struct entry_tree *tree)
 {
-    const struct tree_node *node = atomic_load_explicit(&tree->root, memory_order_acquire);
+    const struct tree_node *node = base_root(tree_base(tree));
     while (!node->is_leaf)
         node = node_child(node, node_count(node) - 1);
     const struct tree_entry *entry = node_entry(node, node_count(node) - 1);
@@ -413,17 +462,19 @@ const struct tree_entry *entry_tree_last(const struct entry_tree *tree)
 const struct tree_entry *entry_tree_seek(const struct entry_tree *tree,
                                          struct varve_slice internal_key)
 {
-    struct probe probe = probe_of_key(tree, internal_key);
+    const struct tree_base *base = tree_base(tree);
+    const struct probe probe = probe_of_key(base, internal_key);
     const struct tree_entry *behind = NULL;
-    find_before(tree, &probe, &behind);
+    find_before(base, &probe, &behind);
     return behind;
 }
 
 const struct tree_entry *entry_tree_prev(const struct entry_tree *tree,
                                          const struct tree_entry *entry)
 {
-    struct probe probe = probe_of_key(tree, tree_entry_key(entry));
+    const struct tree_base *base = tree_base(tree);
+    const struct probe probe = probe_of_key(base, tree_entry_key(entry));
     const struct tree_entry *behind = NULL;
-    const struct tree_entry *before = find_before(tree, &probe, &behind);
+    const struct tree_entry *before = find_before(base, &probe, &behind);
     return before != tree->head ? before : NULL;
 }

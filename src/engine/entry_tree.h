@@ -26,13 +26,20 @@ struct tree_entry {
     uint8_t data[];
 };
 
+/* A tree over the list, and what it expects most user keys to begin with; in the arena. */
+struct tree_base {
+    struct varve_slice expected;
+    _Atomic(struct tree_node *) root;
+};
+
 struct entry_tree {
     struct arena *arena;
     struct tree_entry *head; /* no entry: links to the first */
-    _Atomic(struct tree_node *) root;
-    struct varve_slice expected; /* in the arena */
+    struct tree_base first, learned;
+    _Atomic(struct tree_base *) base; /* one of these */
     /* the writer's own */
     struct varve_slice common;   /* what all user keys so far begin with; of the first one */
+    size_t shortest_bytes;       /* of user keys */
     struct tree_node *last_leaf; /* where the last insert put its entry */
     size_t last_at;
     size_t levels;
@@ -45,8 +52,8 @@ struct entry_tree {
 MUST_CHECK enum varve_status entry_tree_init(struct entry_tree *tree, struct arena *arena,
                                              struct varve_slice expected);
 
-/* What all user keys in the tree begin with; nothing while it is empty. Writer only. Borrowed. */
-struct varve_slice entry_tree_common(const struct entry_tree *tree);
+/* What to expect of the next tree's user keys by those in this one. Writer only. Borrowed. */
+struct varve_slice entry_tree_learned(const struct entry_tree *tree);
 
 /* Makes sure that the next `entries` inserts, of `bytes` of user keys and values in all, cannot
  * fail. Only the last reservation counts. Writer only. VARVE_NO_MEMORY. */

@@ -70,16 +70,27 @@ static void assert_stands(const struct fixture *f, const struct tree_entry *node
     assert_same(tree_entry_value(node), buf_slice(&f->model.entries[at].value));
 }
 
+/* What all keys begin with, but for the last eight bytes of the shortest. */
+static void assert_learned(const struct fixture *f)
+{
+    const struct varve_slice lowest = entry_user_key(buf_slice(&f->model.entries[0].key));
+    size_t shortest = SIZE_MAX, common = SIZE_MAX;
+    for (size_t i = 0; i < f->model.count; i++) {
+        struct varve_slice key = entry_user_key(buf_slice(&f->model.entries[i].key));
+        common = key_common_bytes(lowest, key, common);
+        shortest = key.size < shortest ? key.size : shortest;
+    }
+    const size_t most = shortest > KEY_PREFIX_BYTES ? shortest - KEY_PREFIX_BYTES : 0;
+    const struct varve_slice learned = entry_tree_learned(&f->tree);
+    ck_assert_uint_eq(learned.size, common < most ? common : most);
+    ck_assert(learned.size == 0 || memcmp(learned.data, lowest.data, learned.size) == 0);
+}
+
 /* All of the tree, both ways, and a seek to each entry and just behind it. */
 static void assert_equals_model(struct fixture *f)
 {
     array_sort(&f->model);
-    const struct varve_slice lowest = entry_user_key(buf_slice(&f->model.entries[0].key));
-    const struct varve_slice highest =
-        entry_user_key(buf_slice(&f->model.entries[f->model.count - 1].key));
-    const struct varve_slice common = entry_tree_common(&f->tree);
-    ck_assert_uint_eq(common.size, key_common_bytes(lowest, highest, SIZE_MAX));
-    ck_assert(common.size == 0 || memcmp(common.data, lowest.data, common.size) == 0);
+    assert_learned(f);
     const struct tree_entry *node = entry_tree_first(&f->tree);
     for (size_t i = 0; i <= f->model.count; i++) {
         assert_stands(f, node, i);
@@ -111,6 +122,7 @@ START_TEST(empty)
     ck_assert_ptr_null(entry_tree_last(&f.tree));
     uint8_t target[ENTRY_TAG_BYTES + 1] = {0};
     ck_assert_ptr_null(entry_tree_seek(&f.tree, varve_slice(target, sizeof target)));
+    assert_same(entry_tree_learned(&f.tree), expectations[_i]);
     tear_down(&f);
 }
 END_TEST
@@ -254,6 +266,26 @@ START_TEST(nodes_without_memory)
 }
 END_TEST
 
+/* Keys whose numbers are all the same teach the tree what to expect; others do not. */
+START_TEST(learns_what_keys_begin_with)
+{
+    struct fixture f;
+    set_up(&f, _i);
+    struct prng prng = prng_make(5);
+    for (uint64_t sequence = 1; sequence <= 400; sequence++) {
+        char key[40];
+        snprintf(key, sizeof key, "the same key, %010u", (unsigned)prng_below(&prng, 1000000));
+        insert(&f, varve_slice_str(key), entry_tag(sequence, ENTRY_PUT), varve_slice(NULL, 0));
+    }
+    const struct varve_slice useful = varve_slice_str("the same key"); /* ", 0000" and two digits */
+    const bool is_useful = varve_slice_compare(expectations[_i], useful) == 0;
+    assert_same(atomic_load(&f.tree.base)->expected,
+                is_useful ? useful : varve_slice_str("the same key, 00"));
+    assert_equals_model(&f);
+    tear_down(&f);
+}
+END_TEST
+
 static uint64_t random_number(uint64_t i)
 {
     return hash_mix(i);
@@ -311,6 +343,7 @@ int main(void)
     tcase_add_loop_test(tests, random_keys, 0, EXPECTATIONS);
     tcase_add_loop_test(tests, room_is_enough, 0, EXPECTATIONS);
     tcase_add_loop_test(tests, nodes_without_memory, 0, EXPECTATIONS);
+    tcase_add_loop_test(tests, learns_what_keys_begin_with, 0, EXPECTATIONS);
     tcase_add_loop_test(tests, nodes_are_filled, 0, (int)(sizeof orders / sizeof *orders));
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -21,7 +21,13 @@ static void note_store(volatile void *at, size_t size);
 #define atomic_store_explicit(at, value, order) (note_store(at, sizeof *(at)), *(at) = (value))
 #include "engine/entry_tree.c"
 
-enum { ENTRIES = 2000, STORES_MAX = 1000, SEARCHES = 12, CHUNK_BYTES = 1 << 16 };
+enum {
+    ENTRIES = 2000,
+    STORES_MAX = 1000,
+    SEARCHES = 12,
+    CHUNK_BYTES = 1 << 16,
+    KEY_BYTES_MAX = 16
+};
 
 static struct store {
     void *at;
@@ -77,17 +83,34 @@ struct fixture {
     struct arena arena;
     struct entry_tree tree;
     struct prng prng;
+    size_t key_bytes;
     uint64_t keys[ENTRIES]; /* as numbers, in order */
     size_t count;
 };
 
+/* Zeros and the number, most significant byte first. */
+static void key_of(const struct fixture *f, uint64_t number, uint8_t *key)
+{
+    number = __builtin_bswap64(number);
+    memset(key, 0, f->key_bytes);
+    memcpy(key + f->key_bytes - sizeof number, &number, sizeof number);
+}
+
+static uint64_t number_of(const struct tree_entry *entry)
+{
+    uint64_t number = 0;
+    memcpy(&number, entry->data + entry->user_key_bytes - sizeof number, sizeof number);
+    return __builtin_bswap64(number);
+}
+
 static void insert_noted(struct fixture *f, uint64_t number)
 {
-    uint64_t key = __builtin_bswap64(number);
-    ck_assert_int_eq(entry_tree_reserve(&f->tree, 1, sizeof key), VARVE_OK);
+    uint8_t key[KEY_BYTES_MAX];
+    key_of(f, number, key);
+    ck_assert_int_eq(entry_tree_reserve(&f->tree, 1, f->key_bytes), VARVE_OK);
     store_count = 0;
     noting = true;
-    entry_tree_insert(&f->tree, varve_slice(&key, sizeof key), entry_tag(1, ENTRY_PUT),
+    entry_tree_insert(&f->tree, varve_slice(key, f->key_bytes), entry_tag(1, ENTRY_PUT),
                       varve_slice(NULL, 0));
     noting = false;
     for (size_t i = store_count; i-- > 0;) {
@@ -111,13 +134,6 @@ static size_t lower_bound(const struct fixture *f, uint64_t number)
     return at;
 }
 
-static uint64_t number_of(const struct tree_entry *entry)
-{
-    uint64_t key = 0;
-    memcpy(&key, entry->data, sizeof key);
-    return __builtin_bswap64(key);
-}
-
 /* Whether an entry is that of keys[at], or the one being inserted, just before that. */
 static bool is_right(const struct fixture *f, const struct tree_entry *entry, size_t at,
                      uint64_t inserted, size_t inserted_at)
@@ -130,14 +146,14 @@ static bool is_right(const struct fixture *f, const struct tree_entry *entry, si
 /* Seeks a number, and steps back from there, while the insert of `inserted` goes on. */
 static void search(struct fixture *f, uint64_t sought, uint64_t inserted)
 {
-    uint8_t target[sizeof sought + ENTRY_TAG_BYTES];
-    uint64_t key = __builtin_bswap64(sought);
-    memcpy(target, &key, sizeof key);
-    fixed64_encode(target + sizeof key, entry_tag(ENTRY_SEQUENCE_MAX, ENTRY_KIND_MAX));
+    uint8_t target[KEY_BYTES_MAX + ENTRY_TAG_BYTES];
+    key_of(f, sought, target);
+    fixed64_encode(target + f->key_bytes, entry_tag(ENTRY_SEQUENCE_MAX, ENTRY_KIND_MAX));
 
     schedule.loads = 0;
     schedule.runs = true;
-    const struct tree_entry *found = entry_tree_seek(&f->tree, varve_slice(target, sizeof target));
+    const struct tree_entry *found =
+        entry_tree_seek(&f->tree, varve_slice(target, f->key_bytes + ENTRY_TAG_BYTES));
     const struct tree_entry *prev = found != NULL ? entry_tree_prev(&f->tree, found) : NULL;
     const struct tree_entry *last = entry_tree_last(&f->tree);
     schedule.runs = false;
@@ -179,7 +195,7 @@ static void search_beside(struct fixture *f, uint64_t inserted)
 
 static uint64_t next_number(struct fixture *f, int order)
 {
-    switch (order) {
+    switch (order % 4) {
     case 0:
         return prng_next(&f->prng) >> 1;
     case 1: /* rises */
@@ -197,6 +213,7 @@ START_TEST(searches_beside_an_insert)
     struct fixture *f = calloc(1, sizeof *f);
     ck_assert_ptr_nonnull(f);
     f->prng = prng_make((uint64_t)_i + 1);
+    f->key_bytes = _i < 4 ? sizeof(uint64_t) : KEY_BYTES_MAX; /* the tree learns of the zeros */
     arena_init(&f->arena, CHUNK_BYTES, NULL);
     ck_assert_int_eq(entry_tree_init(&f->tree, &f->arena, varve_slice(NULL, 0)), VARVE_OK);
     while (f->count < ENTRIES) {
@@ -211,6 +228,7 @@ START_TEST(searches_beside_an_insert)
         f->count++;
     }
     ck_assert_uint_ge(f->tree.levels, 3);
+    ck_assert((tree_base(&f->tree) == &f->tree.learned) == (f->key_bytes > sizeof(uint64_t)));
     arena_deinit(&f->arena, NULL, 0);
     free(f);
 }
@@ -221,7 +239,7 @@ int main(void)
     Suite *suite = suite_create("entry_tree_steps");
     TCase *tests = tcase_create("entry_tree_steps");
     tcase_set_timeout(tests, 60);
-    tcase_add_loop_test(tests, searches_beside_an_insert, 0, 4);
+    tcase_add_loop_test(tests, searches_beside_an_insert, 0, 8);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
