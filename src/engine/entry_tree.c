@@ -7,7 +7,8 @@
  *  1. The list is strictly ordered by internal key. An entry that can be reached is complete: all
  *     but its link was written before the release store that linked it in, and is never written
  *     again. A link once set changes only to an entry that stands nearer.
- *  2. All that a node names is in the list. The slots in use are ordered.
+ *  2. All that a node names is in the list. The slots in use are ordered; a reader who takes some
+ * of them older than others may see it otherwise, and then begins further in front.
  *  3. A slot once set changes only to what stands before what it held, and its parts in the order
  *     child, entry, number. (Inserting moves slots up from the last one; a split leaves the upper
  *     half behind where it was and only counts it no longer.)
@@ -19,12 +20,14 @@
  * be before that. By 3, what it reads from the slot then, however late, stands before as well; by 4
  * so does what it finds in the child. So whatever the writer does meanwhile, the search ends at an
  * entry of the list before the one sought, and goes on along the list from there: past what was
- * inserted, or moved by a split, since it looked. It waits for nobody and begins nothing anew.
+ * inserted since it looked, or moved by a split between its look at a node and at the child (mostly
+ * half a leaf, at worst half of what is below the node). It waits for nobody and begins nothing
+ * anew.
  *
  * The eight bytes are taken from behind what the keys are expected to begin with, for the first
- * eight of all keys are often the same: what those of the tree before had in common, or, if that
- * makes all numbers of the first leaf the same, what those in that leaf have. A wrong guess costs
- * comparisons of whole keys and nothing else.
+ * eight of all keys are often the same: what those of the tree before had in common, or those of
+ * the store's tables; or, if that tells nothing of the entries in the first leaf, what these have.
+ * A wrong guess costs comparisons of whole keys and nothing else.
  *
  * A node is split on the way down to an insert, when it is full. At the right edge of the tree,
  * where keys in order arrive (loads, time series), only the last slot moves, so that nodes stay
@@ -187,15 +190,13 @@ static size_t node_bytes(bool is_leaf)
 /* One that was reserved, or one beside all that is promised. NULL: out of memory. */
 static struct tree_node *node_new(struct entry_tree *tree, bool is_leaf)
 {
-    const size_t bytes = node_bytes(is_leaf), promised = tree->arena->promised_bytes;
-    if (tree->nodes_reserved > 0) {
-        tree->nodes_reserved--;
-    } else if (arena_reserve(tree->arena, promised + bytes) != VARVE_OK) {
-        tree->arena->promised_bytes = promised;
+    const size_t bytes = node_bytes(is_leaf);
+    const bool is_reserved = bytes <= tree->reserved_bytes;
+    struct tree_node *node = (is_reserved ? arena_alloc : arena_alloc_beside)(tree->arena, bytes);
+    if (node == NULL)
         return NULL;
-    }
-    struct tree_node *node = arena_alloc(tree->arena, bytes);
-    assert(node != NULL); /* reserved */
+    if (is_reserved)
+        tree->reserved_bytes -= bytes;
     atomic_init(&node->count, 0);
     node->is_leaf = is_leaf;
     return node;
@@ -278,9 +279,12 @@ static struct tree_node *find_leaf(struct entry_tree *tree, const struct probe *
         node_prefetch(child);
         is_last = is_last && at + 1 == node_count(node);
         if (node_is_full(child) && !node_is_full(node) &&
-            child_split(tree, node, at, is_last ? 1 : FANOUT / 2) &&
-            node_rank(node, probe) > at + 1)
-            child = node_child(node, at + 1);
+            child_split(tree, node, at, is_last ? 1 : FANOUT / 2)) {
+            if (node_rank(node, probe) > at + 1)
+                child = node_child(node, at + 1);
+            else
+                is_last = false;
+        }
         node = child;
     }
     return node;
@@ -309,23 +313,23 @@ enum varve_status entry_tree_init(struct entry_tree *tree, struct arena *arena,
     return VARVE_OK;
 }
 
-/* One insert can split a node of each level, and the first one of all is made anew; many inserts
- * split, by halves, one leaf each FANOUT / 2. */
-static size_t nodes_for(const struct entry_tree *tree, size_t entries)
+/* Of nodes. One insert can split one of each level, and the first leaf of all is made anew; many
+ * inserts split, by halves, one leaf each FANOUT / 2, and few others. */
+static size_t reserve_bytes(const struct entry_tree *tree, size_t entries)
 {
-    return tree->levels + 2 + entries / (FANOUT / 2);
+    return (tree->levels + 2 + entries / (FANOUT / 2)) * node_bytes(false);
 }
 
 size_t entry_tree_room(const struct entry_tree *tree, size_t entries, size_t bytes)
 {
     const size_t padding = 7; /* the arena rounds each piece up to 8 */
     const size_t entry_bytes = offsetof(struct tree_entry, data) + ENTRY_TAG_BYTES + padding;
-    return bytes + entries * entry_bytes + nodes_for(tree, entries) * node_bytes(false);
+    return bytes + entries * entry_bytes + reserve_bytes(tree, entries);
 }
 
 enum varve_status entry_tree_reserve(struct entry_tree *tree, size_t entries, size_t bytes)
 {
-    tree->nodes_reserved = nodes_for(tree, entries);
+    tree->reserved_bytes = reserve_bytes(tree, entries);
     return arena_reserve(tree->arena, entry_tree_room(tree, entries, bytes));
 }
 
@@ -358,9 +362,14 @@ static bool follows_last(const struct entry_tree *tree, const struct probe *prob
     return tree_entry_next(last) == NULL && entry_is_before(last, probe);
 }
 
-/* The last entry before the probe, from one that the leaves name on. */
-static struct tree_entry *skip_gap(struct tree_entry *entry, const struct probe *probe)
+/* The last entry before the probe, from one that a leaf names on, or from the last one inserted. */
+static struct tree_entry *skip_gap(const struct entry_tree *tree, struct tree_entry *entry,
+                                   const struct probe *probe)
 {
+    if (entry_is_before(tree->last, probe) &&
+        (entry == tree->head ||
+         entry_key_compare(tree_entry_key(entry), tree_entry_key(tree->last)) < 0))
+        entry = tree->last;
     for (;;) {
         struct tree_entry *next = atomic_load_explicit(&entry->next, memory_order_relaxed);
         if (next == NULL || !entry_is_before(next, probe))
@@ -380,28 +389,33 @@ static void note_key(struct entry_tree *tree, const struct tree_entry *entry)
         tree->shortest_bytes = user_key.size;
 }
 
-struct varve_slice entry_tree_learned(const struct entry_tree *tree)
+struct varve_slice entry_tree_expected(const struct entry_tree *tree)
 {
     if (tree->shortest_bytes == 0)
         return tree_base(tree)->expected;
-    /* No more than leaves a whole number: that decides as much, and holds for more keys. */
-    const size_t most =
-        tree->shortest_bytes > KEY_PREFIX_BYTES ? tree->shortest_bytes - KEY_PREFIX_BYTES : 0;
-    return varve_slice(tree->common.data, tree->common.size < most ? tree->common.size : most);
+    return key_prefix_expect(tree->common, tree->shortest_bytes);
 }
 
-/* When the first leaf is full and all its numbers are the same, what was expected decides nothing:
- * makes another, by what its keys have in common. Who still searches the old one finds the same. */
+/* Whether the first leaf's keys are of another kind than was expected, or all have one number. */
+static bool is_misled(const struct entry_tree *tree, const struct tree_node *leaf)
+{
+    const size_t expected = tree->first.expected.size;
+    return key_common_bytes(tree->first.expected, tree->common, expected) < expected ||
+           node_prefix(leaf, 1) == node_prefix(leaf, FANOUT - 1);
+}
+
+/* When the first leaf is full and what was expected proves to be of no use, makes another leaf by
+ * what its keys have in common. Who still searches the old one finds the same. */
 static void learn(struct entry_tree *tree)
 {
     const struct tree_node *old = base_root(&tree->first);
     if (tree->levels > 1 || tree_base(tree) != &tree->first || !node_is_full(old) ||
-        node_prefix(old, 1) != node_prefix(old, FANOUT - 1))
+        !is_misled(tree, old))
         return;
     struct tree_node *leaf = node_new(tree, true);
     if (leaf == NULL)
         return;
-    tree->learned.expected = entry_tree_learned(tree);
+    tree->learned.expected = entry_tree_expected(tree);
     for (size_t at = 0; at < FANOUT; at++) {
         struct tree_entry *entry = node_entry(old, at);
         struct varve_slice user_key = entry_user_key(tree_entry_key(entry));
@@ -432,7 +446,7 @@ void entry_tree_insert(struct entry_tree *tree, struct varve_slice user_key, uin
     struct tree_entry *entry = entry_new(tree->arena, &probe, value);
     note_key(tree, entry);
     if (tree->has_gaps)
-        before = skip_gap(before, &probe);
+        before = skip_gap(tree, before, &probe);
     atomic_init(&entry->next, atomic_load_explicit(&before->next, memory_order_relaxed));
     atomic_store_explicit(&before->next, entry, memory_order_release);
     if (!node_is_full(leaf)) {
@@ -441,6 +455,7 @@ void entry_tree_insert(struct entry_tree *tree, struct varve_slice user_key, uin
         tree->has_gaps = true;
         tree->last_leaf = NULL;
     }
+    tree->last = entry;
 }
 
 const struct tree_entry *entry_tree_first(const struct entry_tree *tree)

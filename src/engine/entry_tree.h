@@ -43,8 +43,9 @@ struct entry_tree {
     struct tree_node *last_leaf; /* where the last insert put its entry */
     size_t last_at;
     size_t levels;
-    size_t nodes_reserved;
-    bool has_gaps; /* entries that no leaf names, for there was no memory */
+    size_t reserved_bytes;   /* of the last reservation: for nodes */
+    struct tree_entry *last; /* inserted */
+    bool has_gaps;           /* entries that no leaf names, for there was no memory */
 };
 
 /* The arena is borrowed, and the tree goes with it. `expected`: what most user keys will begin
@@ -53,7 +54,7 @@ MUST_CHECK enum varve_status entry_tree_init(struct entry_tree *tree, struct are
                                              struct varve_slice expected);
 
 /* What to expect of the next tree's user keys by those in this one. Writer only. Borrowed. */
-struct varve_slice entry_tree_learned(const struct entry_tree *tree);
+struct varve_slice entry_tree_expected(const struct entry_tree *tree);
 
 /* Makes sure that the next `entries` inserts, of `bytes` of user keys and values in all, cannot
  * fail. Only the last reservation counts. Writer only. VARVE_NO_MEMORY. */

@@ -41,6 +41,14 @@ static inline uint64_t key_prefix_behind(struct varve_slice common, struct varve
     return key_prefix(varve_slice(user_key.data + shorter, user_key.size - shorter));
 }
 
+/* What to take for common by what some keys have in common: no more of it than leaves the shortest
+ * of them a whole number. That decides as much, and holds for more keys. */
+static inline struct varve_slice key_prefix_expect(struct varve_slice common, size_t shortest_bytes)
+{
+    size_t most = shortest_bytes > KEY_PREFIX_BYTES ? shortest_bytes - KEY_PREFIX_BYTES : 0;
+    return varve_slice(common.data, common.size < most ? common.size : most);
+}
+
 /* How many bytes, of at most `most`, two keys have in common at their beginning. */
 static inline size_t key_common_bytes(struct varve_slice a, struct varve_slice b, size_t most)
 {

@@ -187,9 +187,9 @@ enum varve_status memtable_new(struct memtable_pool *pool, uint64_t segment_id,
     return VARVE_OK;
 }
 
-struct varve_slice memtable_learned(const struct memtable *memtable)
+struct varve_slice memtable_expected(const struct memtable *memtable)
 {
-    return entry_tree_learned(&memtable->tree);
+    return entry_tree_expected(&memtable->tree);
 }
 
 void memtable_ref(struct memtable *memtable)

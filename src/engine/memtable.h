@@ -30,8 +30,8 @@ void memtable_pool_trim(struct memtable_pool *pool, size_t keep_bytes);
 MUST_CHECK enum varve_status memtable_new(struct memtable_pool *pool, uint64_t segment_id,
                                           struct varve_slice expected,
                                           struct memtable **ret_memtable);
-/* As of entry_tree_learned. */
-struct varve_slice memtable_learned(const struct memtable *memtable);
+/* As of entry_tree_expected. */
+struct varve_slice memtable_expected(const struct memtable *memtable);
 void memtable_ref(struct memtable *memtable);
 void memtable_unref(struct memtable *memtable); /* takes NULL */
 

@@ -264,7 +264,7 @@ static enum varve_status state_commit(struct recovery *recovery)
     manifest_state_apply(&manifest->mu.state, edit, version);
     levels_follow(db, manifest->mu.state.version);
 
-    status = memtable_new(db->memtables, segment_id, version_common(manifest->mu.state.version),
+    status = memtable_new(db->memtables, segment_id, version_expected(manifest->mu.state.version),
                           &db->wal.memtable);
     if (status == VARVE_OK)
         status = view_new(&view);

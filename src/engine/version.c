@@ -342,9 +342,10 @@ enum varve_status version_to_edit(const struct version *version, struct manifest
     return VARVE_OK;
 }
 
-struct varve_slice version_common(const struct version *version)
+struct varve_slice version_expected(const struct version *version)
 {
     struct varve_slice common = {0};
+    size_t shortest = SIZE_MAX;
     for (size_t l = 0; l < VARVE_LEVELS_MAX; l++) {
         for (size_t r = 0; r < version->levels[l].run_count; r++) {
             const struct run *run = &version->levels[l].runs[r];
@@ -355,9 +356,11 @@ struct varve_slice version_common(const struct version *version)
                 common = first;
             common.size = key_common_bytes(common, first, common.size);
             common.size = key_common_bytes(common, last, common.size);
+            shortest = first.size < shortest ? first.size : shortest;
+            shortest = last.size < shortest ? last.size : shortest;
         }
     }
-    return common;
+    return key_prefix_expect(common, shortest);
 }
 
 uint64_t version_level_bytes(const struct version *version, size_t level)

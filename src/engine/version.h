@@ -81,8 +81,9 @@ MUST_CHECK enum varve_status version_apply(const struct version *base,
 MUST_CHECK enum varve_status version_to_edit(const struct version *version,
                                              struct manifest_edit *edit);
 
-/* What all its user keys begin with; nothing when it has no tables. Borrowed from it. */
-struct varve_slice version_common(const struct version *version);
+/* What to expect that user keys begin with, by those of its tables; nothing when it has none.
+ * Borrowed from it. */
+struct varve_slice version_expected(const struct version *version);
 
 uint64_t version_level_bytes(const struct version *version, size_t level);
 

@@ -254,7 +254,7 @@ enum varve_status wal_switch_locked(struct varve_db *db)
     enum varve_status status = wal_seal(db);
     if (status != VARVE_OK)
         return status;
-    status = memtable_new(db->memtables, id, memtable_learned(db->wal.memtable), &memtable);
+    status = memtable_new(db->memtables, id, memtable_expected(db->wal.memtable), &memtable);
     if (status == VARVE_OK)
         status = next_take(db, id, &writer);
     if (status == VARVE_OK) {

@@ -170,11 +170,16 @@ static void *arena_alloc_own(struct arena *arena, size_t size)
     return chunk->data;
 }
 
+static size_t piece_bytes(size_t size)
+{
+    return size == 0 ? PIECE_ALIGN : (size + PIECE_ALIGN - 1) & ~(size_t)(PIECE_ALIGN - 1);
+}
+
 void *arena_alloc(struct arena *arena, size_t size)
 {
     if (size > SIZE_MAX - PIECE_ALIGN)
         return NULL;
-    size = size == 0 ? PIECE_ALIGN : (size + PIECE_ALIGN - 1) & ~(size_t)(PIECE_ALIGN - 1);
+    size = piece_bytes(size);
     bool promised = size <= arena->promised_bytes;
     if (size > (size_t)(arena->end - arena->at)) {
         if (!promised && size > arena->chunk_bytes / OWN_CHUNK_FRACTION)
@@ -187,5 +192,21 @@ void *arena_alloc(struct arena *arena, size_t size)
     void *piece = arena->at;
     arena->at += size;
     arena->used_bytes += size;
+    return piece;
+}
+
+void *arena_alloc_beside(struct arena *arena, size_t size)
+{
+    const size_t promised = arena->promised_bytes;
+    if (size > SIZE_MAX - PIECE_ALIGN - promised)
+        return NULL;
+    size = piece_bytes(size);
+    /* What is promised stays where it is, if it could only move to a chunk as large as itself. */
+    if (promised + size > arena->chunk_bytes && arena_lacks(arena, promised + size))
+        return arena_alloc_own(arena, size);
+    void *piece = NULL;
+    if (arena_reserve(arena, promised + size) == VARVE_OK)
+        piece = arena_alloc(arena, size);
+    arena->promised_bytes = promised;
     return piece;
 }

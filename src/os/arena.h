@@ -60,4 +60,7 @@ void arena_take_chunk(struct arena *arena, struct arena_chunks *from);
  * quarter of a chunk that is not reserved gets a chunk of its own. */
 void *arena_alloc(struct arena *arena, size_t size);
 
+/* The same for a piece that nobody has reserved, while all that is promised stays so. */
+void *arena_alloc_beside(struct arena *arena, size_t size);
+
 #endif

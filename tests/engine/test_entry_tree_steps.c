@@ -22,9 +22,10 @@ static void note_store(volatile void *at, size_t size);
 #include "engine/entry_tree.c"
 
 enum {
-    ENTRIES = 2000,
-    STORES_MAX = 1000,
-    SEARCHES = 12,
+    ENTRIES = 5000,
+    INSERTS_MAX = 40,
+    STORES_MAX = 10000,
+    SEARCHES = 30,
     CHUNK_BYTES = 1 << 16,
     KEY_BYTES_MAX = 16
 };
@@ -84,15 +85,20 @@ struct fixture {
     struct entry_tree tree;
     struct prng prng;
     size_t key_bytes;
-    uint64_t keys[ENTRIES]; /* as numbers, in order */
+    uint64_t keys[ENTRIES + INSERTS_MAX]; /* as numbers, in order */
     size_t count;
+    uint64_t inserted[INSERTS_MAX]; /* while the searches run; not in `keys` yet */
+    size_t inserted_count;
+    uint64_t highest, lowest;
 };
 
-/* Zeros and the number, most significant byte first. */
+/* Zeros and the number, most significant byte first, which is at the front as well: among many
+ * such keys there are some with the same first eight bytes. */
 static void key_of(const struct fixture *f, uint64_t number, uint8_t *key)
 {
-    number = __builtin_bswap64(number);
     memset(key, 0, f->key_bytes);
+    key[0] = (uint8_t)(number >> 56);
+    number = __builtin_bswap64(number);
     memcpy(key + f->key_bytes - sizeof number, &number, sizeof number);
 }
 
@@ -101,23 +107,6 @@ static uint64_t number_of(const struct tree_entry *entry)
     uint64_t number = 0;
     memcpy(&number, entry->data + entry->user_key_bytes - sizeof number, sizeof number);
     return __builtin_bswap64(number);
-}
-
-static void insert_noted(struct fixture *f, uint64_t number)
-{
-    uint8_t key[KEY_BYTES_MAX];
-    key_of(f, number, key);
-    ck_assert_int_eq(entry_tree_reserve(&f->tree, 1, f->key_bytes), VARVE_OK);
-    store_count = 0;
-    noting = true;
-    entry_tree_insert(&f->tree, varve_slice(key, f->key_bytes), entry_tag(1, ENTRY_PUT),
-                      varve_slice(NULL, 0));
-    noting = false;
-    for (size_t i = store_count; i-- > 0;) {
-        memcpy(stores[i].after, stores[i].at, stores[i].size);
-        memcpy(stores[i].at, stores[i].before, stores[i].size);
-    }
-    stores_made = 0;
 }
 
 /* The place of the first key not less than this number. */
@@ -134,17 +123,77 @@ static size_t lower_bound(const struct fixture *f, uint64_t number)
     return at;
 }
 
-/* Whether an entry is that of keys[at], or the one being inserted, just before that. */
-static bool is_right(const struct fixture *f, const struct tree_entry *entry, size_t at,
-                     uint64_t inserted, size_t inserted_at)
+static bool is_inserted(const struct fixture *f, uint64_t number)
 {
-    if (entry != NULL && number_of(entry) == inserted)
-        return at == inserted_at;
-    return at < f->count ? entry != NULL && number_of(entry) == f->keys[at] : entry == NULL;
+    for (size_t i = 0; i < f->inserted_count; i++)
+        if (f->inserted[i] == number)
+            return true;
+    return false;
 }
 
-/* Seeks a number, and steps back from there, while the insert of `inserted` goes on. */
-static void search(struct fixture *f, uint64_t sought, uint64_t inserted)
+static bool is_known(const struct fixture *f, uint64_t number)
+{
+    size_t at = lower_bound(f, number);
+    return (at < f->count && f->keys[at] == number) || is_inserted(f, number);
+}
+
+static uint64_t next_number(struct fixture *f, int order)
+{
+    switch (order % 4) {
+    case 0:
+        return prng_next(&f->prng) >> 1;
+    case 1:
+        return f->highest += 2;
+    case 2:
+        return f->lowest -= 2;
+    default: /* many in one place, in the middle of some others */
+        return f->count < 200 ? prng_next(&f->prng) >> 1
+                              : f->keys[100] + 1 + (prng_next(&f->prng) >> 30);
+    }
+}
+
+static void insert_noted(struct fixture *f, uint64_t number)
+{
+    uint8_t key[KEY_BYTES_MAX];
+    key_of(f, number, key);
+    ck_assert_int_eq(entry_tree_reserve(&f->tree, 1, f->key_bytes), VARVE_OK);
+    noting = true;
+    entry_tree_insert(&f->tree, varve_slice(key, f->key_bytes), entry_tag(1, ENTRY_PUT),
+                      varve_slice(NULL, 0));
+    noting = false;
+    f->inserted[f->inserted_count++] = number;
+}
+
+/* One insert or some, whose stores are taken back. */
+static void insert_some(struct fixture *f, int order)
+{
+    store_count = 0;
+    f->inserted_count = 0;
+    size_t inserts = prng_chance(&f->prng, 50) ? 1 : prng_between(&f->prng, 2, INSERTS_MAX);
+    while (f->inserted_count < inserts) {
+        uint64_t number = next_number(f, order);
+        if (!is_known(f, number))
+            insert_noted(f, number);
+    }
+    for (size_t i = store_count; i-- > 0;) {
+        memcpy(stores[i].after, stores[i].at, stores[i].size);
+        memcpy(stores[i].at, stores[i].before, stores[i].size);
+    }
+    stores_made = 0;
+}
+
+static void count_inserted(struct fixture *f)
+{
+    for (size_t i = 0; i < f->inserted_count; i++) {
+        size_t at = lower_bound(f, f->inserted[i]);
+        memmove(&f->keys[at + 1], &f->keys[at], (f->count - at) * sizeof *f->keys);
+        f->keys[at] = f->inserted[i];
+        f->count++;
+    }
+}
+
+/* Seeks a number, steps back from there, and goes to the end, while the inserts go on. */
+static void search(struct fixture *f, uint64_t sought)
 {
     uint8_t target[KEY_BYTES_MAX + ENTRY_TAG_BYTES];
     key_of(f, sought, target);
@@ -158,77 +207,63 @@ static void search(struct fixture *f, uint64_t sought, uint64_t inserted)
     const struct tree_entry *last = entry_tree_last(&f->tree);
     schedule.runs = false;
 
-    const size_t inserted_at = lower_bound(f, inserted), at = lower_bound(f, sought);
-    ck_assert(is_right(f, found, at, inserted, inserted_at));
-    ck_assert(found == NULL || number_of(found) >= sought);
-    if (prev != NULL && number_of(prev) == inserted)
-        ck_assert(number_of(found) > inserted && at == inserted_at);
-    else if (at > 0)
-        ck_assert(found == NULL || number_of(prev) == f->keys[at - 1]);
-    else
-        ck_assert_ptr_null(prev);
-    if (last == NULL || number_of(last) != inserted)
-        ck_assert(f->count > 0 ? number_of(last) == f->keys[f->count - 1] : last == NULL);
-    else
-        ck_assert_uint_eq(inserted_at, f->count);
-}
-
-static void search_beside(struct fixture *f, uint64_t inserted)
-{
-    for (int i = 0; i < SEARCHES; i++) {
-        schedule.is_mixed = prng_chance(&f->prng, 50);
-        schedule.prng = prng_make(prng_next(&f->prng));
-        schedule.switch_at = prng_below(&f->prng, 40);
-        schedule.switch_to = prng_between(&f->prng, 0, store_count);
-        /* Mostly near to where it happens. */
-        size_t near = lower_bound(f, inserted) + prng_below(&f->prng, 40);
-        size_t at = prng_chance(&f->prng, 12) ? prng_below(&f->prng, f->count + 1)
-                    : near > 20               ? near - 20
-                                              : 0;
-        uint64_t sought = at < f->count ? f->keys[at] : inserted;
-        search(f, sought + prng_below(&f->prng, 2), inserted);
-        make_stores(store_count);
-        take_stores_back();
+    size_t at = lower_bound(f, sought);
+    ck_assert(found != NULL || at == f->count);
+    if (found != NULL) {
+        const uint64_t number = number_of(found);
+        ck_assert(is_known(f, number) && number >= sought);
+        ck_assert(at == f->count || number <= f->keys[at]);
+        at = lower_bound(f, number);
+        ck_assert(prev != NULL || at == 0);
+        ck_assert(prev == NULL || (is_known(f, number_of(prev)) && number_of(prev) < number));
+        ck_assert(prev == NULL || at == 0 || number_of(prev) >= f->keys[at - 1]);
     }
-    make_stores(store_count);
-}
-
-static uint64_t next_number(struct fixture *f, int order)
-{
-    switch (order % 4) {
-    case 0:
-        return prng_next(&f->prng) >> 1;
-    case 1: /* rises */
-        return (f->count > 0 ? f->keys[f->count - 1] : 0) + 2;
-    case 2: /* falls */
-        return (f->count > 0 ? f->keys[0] : UINT32_MAX) - 2;
-    default: /* many in one place, in the middle of some others */
-        return f->count < 200 ? prng_next(&f->prng) >> 1
-                              : f->keys[100] + 1 + (prng_next(&f->prng) >> 30);
+    ck_assert(last != NULL || f->count == 0);
+    if (last != NULL) {
+        ck_assert(is_known(f, number_of(last)));
+        ck_assert(f->count == 0 || number_of(last) >= f->keys[f->count - 1]);
     }
 }
 
-START_TEST(searches_beside_an_insert)
+/* Mostly for a key near to one that is inserted. */
+static uint64_t number_to_seek(struct fixture *f)
+{
+    uint64_t inserted = f->inserted[prng_below(&f->prng, f->inserted_count)];
+    if (prng_chance(&f->prng, 10))
+        return inserted;
+    size_t at = lower_bound(f, inserted) + prng_below(&f->prng, 40);
+    at = at > 20 ? at - 20 : 0;
+    if (prng_chance(&f->prng, 12))
+        at = prng_below(&f->prng, f->count + 1);
+    return at < f->count ? f->keys[at] + prng_below(&f->prng, 2) : inserted;
+}
+
+START_TEST(searches_beside_inserts)
 {
     struct fixture *f = calloc(1, sizeof *f);
     ck_assert_ptr_nonnull(f);
     f->prng = prng_make((uint64_t)_i + 1);
-    f->key_bytes = _i < 4 ? sizeof(uint64_t) : KEY_BYTES_MAX; /* the tree learns of the zeros */
+    f->lowest = UINT32_MAX;
+    f->key_bytes = _i < 4 ? sizeof(uint64_t) : KEY_BYTES_MAX;
     arena_init(&f->arena, CHUNK_BYTES, NULL);
     ck_assert_int_eq(entry_tree_init(&f->tree, &f->arena, varve_slice(NULL, 0)), VARVE_OK);
     while (f->count < ENTRIES) {
-        uint64_t number = next_number(f, _i);
-        size_t at = lower_bound(f, number);
-        if (at < f->count && f->keys[at] == number)
-            continue;
-        insert_noted(f, number);
-        search_beside(f, number);
-        memmove(&f->keys[at + 1], &f->keys[at], (f->count - at) * sizeof *f->keys);
-        f->keys[at] = number;
-        f->count++;
+        insert_some(f, _i);
+        for (int i = 0; i < SEARCHES; i++) {
+            schedule.is_mixed = prng_chance(&f->prng, 50);
+            schedule.prng = prng_make(prng_next(&f->prng));
+            schedule.switch_at = prng_below(&f->prng, 60);
+            schedule.switch_to = prng_between(&f->prng, 0, store_count);
+            search(f, number_to_seek(f));
+            make_stores(store_count);
+            take_stores_back();
+        }
+        make_stores(store_count);
+        count_inserted(f);
     }
     ck_assert_uint_ge(f->tree.levels, 3);
-    ck_assert((tree_base(&f->tree) == &f->tree.learned) == (f->key_bytes > sizeof(uint64_t)));
+    const bool learns = f->key_bytes > sizeof(uint64_t) && f->keys[ENTRIES - 1] >> 56 == 0;
+    ck_assert_int_eq(tree_base(&f->tree) == &f->tree.learned, learns); /* of the zeros */
     arena_deinit(&f->arena, NULL, 0);
     free(f);
 }
@@ -239,7 +274,7 @@ int main(void)
     Suite *suite = suite_create("entry_tree_steps");
     TCase *tests = tcase_create("entry_tree_steps");
     tcase_set_timeout(tests, 60);
-    tcase_add_loop_test(tests, searches_beside_an_insert, 0, 8);
+    tcase_add_loop_test(tests, searches_beside_inserts, 0, 8);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -135,7 +135,7 @@ START_TEST(recycled_chunks_do_not_count)
 }
 END_TEST
 
-/* After one reservation a whole group fits. */
+/* After one reservation a whole group fits, and takes no more than was reserved. */
 START_TEST(reserve_for_many)
 {
     struct memtable_pool *pool = NULL;
@@ -146,6 +146,7 @@ START_TEST(reserve_for_many)
     uint64_t sequence = 0;
     for (int group = 0; group < 20; group++) {
         ck_assert_int_eq(memtable_reserve(memtable, 1000, 1000 * (8 + 100)), VARVE_OK);
+        const size_t held = memory_budget_used_by(&memory, MEMORY_MEMTABLES);
         for (int i = 0; i < 1000; i++) {
             static uint8_t value[100];
             uint64_t key = hash_mix(++sequence);
@@ -154,6 +155,7 @@ START_TEST(reserve_for_many)
                                   .value = varve_slice(value, sizeof value)};
             memtable_add(memtable, sequence, &op);
         }
+        ck_assert_uint_eq(memory_budget_used_by(&memory, MEMORY_MEMTABLES), held);
     }
     ck_assert_uint_eq(memtable_entries(memtable), 20000);
     memtable_unref(memtable);
@@ -196,31 +198,41 @@ START_TEST(filter_knows_the_keys)
 }
 END_TEST
 
-enum { ENTRIES = 20000, READERS = 3 };
+enum { ENTRIES = 20000, READERS = 3, KEY_BYTES = 24 };
 
-/* Many versions of few keys, and one of each of many. */
-static const uint64_t key_counts[] = {16, ENTRIES};
+/* Many versions of few keys; one of each of many, random or in order; all with the same beginning,
+ * which the memtable learns of. */
+static const struct workload {
+    uint64_t keys;
+    bool is_ordered;
+} workloads[] = {{16, false}, {ENTRIES, false}, {ENTRIES, true}};
 
 struct shared {
     struct memtable *memtable;
-    uint64_t keys;
+    struct workload workload;
     _Atomic uint64_t visible;
     uint64_t errors[READERS];
 };
 
-static struct varve_slice key_of(const struct shared *shared, uint64_t sequence, uint64_t *at)
+static struct varve_slice key_of(const struct shared *shared, uint64_t sequence, uint8_t *at)
 {
-    *at = hash_mix(sequence % shared->keys);
-    return varve_slice(at, sizeof *at);
+    uint64_t number = sequence % shared->workload.keys;
+    number = shared->workload.is_ordered ? __builtin_bswap64(number) : hash_mix(number);
+    memset(at, 'k', KEY_BYTES);
+    memcpy(at + KEY_BYTES - sizeof number, &number, sizeof number);
+    return varve_slice(at, KEY_BYTES);
 }
 
 /* The newest write of a key at or below `visible` is found, with its own value. */
 static bool reader_get(struct shared *shared, struct prng *prng, uint64_t visible)
 {
-    uint64_t sequence = visible - prng_below(prng, visible < shared->keys ? visible : shared->keys);
-    uint64_t key = 0, tag = 0, value = 0;
+    uint64_t sequence =
+        visible -
+        prng_below(prng, visible < shared->workload.keys ? visible : shared->workload.keys);
+    uint8_t key[KEY_BYTES];
+    uint64_t tag = 0, value = 0;
     struct varve_slice found = {0};
-    if (get(shared->memtable, key_of(shared, sequence, &key), visible, &tag, &found) != VARVE_OK)
+    if (get(shared->memtable, key_of(shared, sequence, key), visible, &tag, &found) != VARVE_OK)
         return false;
     memcpy(&value, found.data, sizeof value);
     return tag == entry_tag(sequence, ENTRY_PUT) && value == hash_mix(~sequence);
@@ -273,7 +285,7 @@ START_TEST(readers_beside_the_writer)
 {
     struct memtable_pool *pool = NULL;
     memory_budget_init(&memory, SIZE_MAX);
-    struct shared shared = {.keys = key_counts[_i]};
+    struct shared shared = {.workload = workloads[_i]};
     ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 0, FILTER_BYTES, &memory, &pool), VARVE_OK);
     ck_assert_int_eq(memtable_new(pool, 1, varve_slice(NULL, 0), &shared.memtable), VARVE_OK);
     pthread_t threads[READERS];
@@ -283,8 +295,9 @@ START_TEST(readers_beside_the_writer)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, read_along, &readers[i]), 0);
     }
     for (uint64_t sequence = 1; sequence <= ENTRIES; sequence++) {
-        uint64_t key = 0, value = hash_mix(~sequence);
-        add(shared.memtable, sequence, ENTRY_PUT, key_of(&shared, sequence, &key),
+        uint8_t key[KEY_BYTES];
+        uint64_t value = hash_mix(~sequence);
+        add(shared.memtable, sequence, ENTRY_PUT, key_of(&shared, sequence, key),
             varve_slice(&value, sizeof value));
         atomic_store_explicit(&shared.visible, sequence, memory_order_release);
     }
@@ -309,7 +322,7 @@ int main(void)
     tcase_add_test(tests, reserve_for_many);
     tcase_add_test(tests, filter_knows_the_keys);
     tcase_add_loop_test(tests, readers_beside_the_writer, 0,
-                        (int)(sizeof key_counts / sizeof *key_counts));
+                        (int)(sizeof workloads / sizeof *workloads));
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

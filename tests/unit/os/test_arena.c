@@ -65,6 +65,39 @@ START_TEST(reservations_hold)
 }
 END_TEST
 
+/* Pieces that were not reserved take nothing from those that were, and little from the system. */
+START_TEST(pieces_beside_a_reservation)
+{
+    struct prng prng = prng_make(9);
+    for (unsigned round = 0; round < 200; round++) {
+        struct arena arena;
+        arena_init(&arena, CHUNK, NULL);
+        size_t left = 8 * prng_between(&prng, 1, CHUNK / 4), beside = 0, taken = 0;
+        ck_assert_int_eq(arena_reserve(&arena, left), VARVE_OK);
+        while (left > 0) {
+            size_t held = arena.reserved_bytes;
+            size_t size = prng_between(&prng, 1, left < 1000 ? left : 1000);
+            uint8_t *piece = arena_alloc(&arena, size);
+            ck_assert_ptr_nonnull(piece);
+            memset(piece, 1, size);
+            left -= (size + 7) / 8 * 8;
+            ck_assert_uint_eq(arena.reserved_bytes, held);
+            if (!prng_chance(&prng, 50))
+                continue;
+            size = prng_between(&prng, 0, 500);
+            piece = arena_alloc_beside(&arena, size);
+            ck_assert_ptr_nonnull(piece);
+            memset(piece, 2, size);
+            ck_assert_uint_eq(arena.promised_bytes, left);
+            beside += size;
+            taken += arena.reserved_bytes - held;
+        }
+        ck_assert_uint_le(taken, beside + beside / 2 + 2 * CHUNK);
+        arena_deinit(&arena, NULL, 0);
+    }
+}
+END_TEST
+
 START_TEST(little_is_wasted)
 {
     struct arena arena;
@@ -138,6 +171,7 @@ static Suite *arena_suite(void)
     TCase *tcase = tcase_create("all");
     tcase_add_test(tcase, pieces_are_apart_and_aligned);
     tcase_add_test(tcase, reservations_hold);
+    tcase_add_test(tcase, pieces_beside_a_reservation);
     tcase_add_test(tcase, little_is_wasted);
     tcase_add_test(tcase, large_pieces_get_chunks_of_their_own);
     tcase_add_test(tcase, chunks_are_handed_on);
