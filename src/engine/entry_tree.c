@@ -7,8 +7,8 @@
  *  1. The list is strictly ordered by internal key. An entry that can be reached is complete: all
  *     but its link was written before the release store that linked it in, and is never written
  *     again. A link once set changes only to an entry that stands nearer.
- *  2. All that a node names is in the list. The slots in use are ordered; a reader who takes some
- * of them older than others may see it otherwise, and then begins further in front.
+ *  2. All that a node names is in the list. The slots in use are ordered. (A reader who takes some
+ *     of them older than others may see them otherwise, and then begins further in front.)
  *  3. A slot once set changes only to what stands before what it held, and its parts in the order
  *     child, entry, number. (Inserting moves slots up from the last one; a split leaves the upper
  *     half behind where it was and only counts it no longer.)
@@ -20,9 +20,9 @@
  * be before that. By 3, what it reads from the slot then, however late, stands before as well; by 4
  * so does what it finds in the child. So whatever the writer does meanwhile, the search ends at an
  * entry of the list before the one sought, and goes on along the list from there: past what was
- * inserted since it looked, or moved by a split between its look at a node and at the child (mostly
- * half a leaf, at worst half of what is below the node). It waits for nobody and begins nothing
- * anew.
+ * inserted since it looked, and past what a split moved between its look at a node and at the child
+ * (mostly half a leaf; at worst, from the root, half of all). It waits for nobody and begins
+ * nothing anew.
  *
  * The eight bytes are taken from behind what the keys are expected to begin with, for the first
  * eight of all keys are often the same: what those of the tree before had in common, or those of
