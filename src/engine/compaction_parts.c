@@ -231,9 +231,11 @@ enum varve_status plan_add_level(struct compaction_plan *plan, const struct vers
 }
 
 enum varve_status plan_cut_at_level(struct compaction_plan *plan, const struct version *version,
-                                    size_t level)
+                                    size_t level, uint64_t bytes)
 {
-    size_t count = level_table_count(version, level);
+    const struct key_range range = plan_range(plan);
+    size_t count = level_table_count(version, level), inside = 0;
+    plan->cut_bytes = bytes;
     if (count == 0)
         return VARVE_OK;
     plan->cuts = calloc(count, sizeof *plan->cuts);
@@ -241,8 +243,13 @@ enum varve_status plan_cut_at_level(struct compaction_plan *plan, const struct v
         return status_raise(VARVE_NO_MEMORY);
     /* The last level is one run, so its tables are in key order. */
     const struct run *run = &version->levels[level].runs[0];
-    for (size_t t = 0; t < run->table_count; t++)
+    for (size_t t = 0; t < run->table_count; t++) {
         plan->cuts[plan->cut_count++] = entry_user_key(table_largest(run->tables[t]));
+        inside += key_range_overlaps(&range, run->tables[t]);
+    }
+    /* Tables of half the size on average are small enough a price for smaller pieces. */
+    while (inside / (plan->cut_mask + 1) * bytes > 2 * plan_bytes(plan))
+        plan->cut_mask = 2 * plan->cut_mask + 1;
     return VARVE_OK;
 }
 

@@ -47,9 +47,11 @@ MUST_CHECK enum varve_status pieces_walk(const struct version *version, size_t u
 MUST_CHECK enum varve_status plan_add_level(struct compaction_plan *plan,
                                             const struct version *version, size_t level,
                                             const struct key_range *range);
-/* Cuts in front of the tables of `level`. VARVE_NO_MEMORY. */
+/* Cuts behind the tables of `level`, which is one run, for a plan that has its sources: outputs of
+ * `bytes` and more, and at cuts that others share of about that on average. VARVE_NO_MEMORY. */
 MUST_CHECK enum varve_status plan_cut_at_level(struct compaction_plan *plan,
-                                               const struct version *version, size_t level);
+                                               const struct version *version, size_t level,
+                                               uint64_t bytes);
 struct key_range plan_range(const struct compaction_plan *plan);
 uint64_t plan_bytes(const struct compaction_plan *plan);
 

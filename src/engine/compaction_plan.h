@@ -91,10 +91,11 @@ struct compaction_plan {
     uint64_t output_run_id; /* the run that the outputs join; 0: a new one */
     uint64_t output_bytes;  /* a table is ended behind it */
     /* Tables also end in front of the first key above one of these (user keys, growing; borrowed
-     * from the version), once they have cut_bytes. */
+     * from the version), once they have cut_bytes, or always where merge_cuts_always. */
     struct varve_slice *cuts;
     size_t cut_count;
     uint64_t cut_bytes;
+    uint64_t cut_mask;
     bool move; /* nothing overlaps: the tables only change their level */
     enum compaction_reason reason;
 };

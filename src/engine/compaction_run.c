@@ -83,6 +83,7 @@ static enum varve_status compaction_merge(struct compaction *compaction)
         .cuts = compaction->plan.cuts,
         .cut_count = compaction->plan.cut_count,
         .cut_bytes = compaction->plan.cut_bytes,
+        .cut_mask = compaction->plan.cut_mask,
         .older_may_hold = older_may_hold,
         .cancelled = cancelled,
         .context = compaction,

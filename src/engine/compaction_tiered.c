@@ -6,6 +6,11 @@
  *
  * Age: of level 0 all runs are taken, of a tier and the level below it all tables over the keys of
  * the piece. So for every key what is merged is neighbours in age, and what stays above is newer.
+ *
+ * Tables of the tiers end where tables of the last level do, so that pieces stay apart. If a merge
+ * has too little for a table between any two of these places, it ends some at places that all
+ * merges share, chosen by a hash of the key: were they chosen by size alone, tables of one run
+ * would lie across the ends of another's, and so on through the whole level: one piece.
  */
 #include "engine/compaction_parts.h"
 
@@ -114,8 +119,7 @@ static enum varve_status plan_level0(const struct version *version,
     plan->output_level = 1;
     plan->output_run_id = level_run_to_join(version, policy, 1, &range);
     plan->output_bytes = policy->table_bytes * 4; /* cuts come first */
-    plan->cut_bytes = policy->table_bytes / 8;
-    status = plan_cut_at_level(plan, version, last);
+    status = plan_cut_at_level(plan, version, last, policy->table_bytes / 8);
     (void)plan_settle(policy, plan);
     return status;
 }
@@ -182,8 +186,7 @@ static enum varve_status plan_down(const struct version *version,
     plan->output_level = (uint32_t)tier + 1;
     plan->output_run_id = level_run_to_join(version, policy, tier + 1, &choice.piece.range);
     plan->output_bytes = policy->table_bytes * 4;
-    plan->cut_bytes = policy->table_bytes / 8;
-    status = plan_cut_at_level(plan, version, last);
+    status = plan_cut_at_level(plan, version, last, policy->table_bytes / 8);
     (void)plan_settle(policy, plan);
     return status;
 }

@@ -216,17 +216,18 @@ static enum varve_status entry_write(struct merge_output *output, struct merge_k
 static bool output_is_full(struct merge_output *output, struct varve_slice user_key)
 {
     const struct merge_job *job = output->job;
-    bool passed_cut = false;
+    bool passed_cut = false, always = false;
 
     while (output->next_cut < job->cut_count &&
            varve_slice_compare(user_key, job->cuts[output->next_cut]) > 0) {
-        output->next_cut++;
+        always = always || merge_cuts_always(job->cuts[output->next_cut], job->cut_mask);
         passed_cut = true;
+        output->next_cut++;
     }
     if (output->writer == NULL)
         return false;
     uint64_t bytes = sstable_writer_bytes(output->writer);
-    return bytes >= job->table_bytes || (passed_cut && bytes >= job->cut_bytes);
+    return bytes >= job->table_bytes || (passed_cut && bytes >= job->cut_bytes) || always;
 }
 
 static enum varve_status merge_step(struct merge_output *output, struct merge_key_state *state)

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "base/hash.h"
 #include "engine/snapshot.h"
 #include "format/entry.h"
 #include "format/manifest_edit.h"
@@ -21,16 +22,24 @@ struct merge_job {
     uint64_t run_id;
     uint64_t table_bytes; /* a table is ended behind it; UINT64_MAX: one table */
     /* Tables also end in front of the first key above one of these (user keys, growing), once they
-     * have cut_bytes. */
+     * have cut_bytes, and always above one that merge_cuts_always. */
     const struct varve_slice *cuts;
     size_t cut_count;
     uint64_t cut_bytes;
+    uint64_t cut_mask;
     uint64_t time_min_ms, time_max_ms;
     /* Can an older run outside the inputs hold this key? NULL: yes, always. */
     bool (*older_may_hold)(void *context, struct varve_slice user_key);
     bool (*cancelled)(void *context); /* NULL: never */
     void *context;
 };
+
+/* Of the keys at which tables may end, one in cut_mask + 1 (a power of two), by its hash: a merge
+ * with a smaller mask ends tables there as well, whatever else is in them. */
+static inline bool merge_cuts_always(struct varve_slice cut, uint64_t cut_mask)
+{
+    return (hash_slice(cut) & cut_mask) == 0;
+}
 
 /* Writes the outputs and adds them to `edit`; files and names are durable on return. All versions
  * of a key go to one table. On failure all outputs are removed, and `edit` is not to be used.

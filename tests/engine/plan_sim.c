@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/merge.h"
 #include "must.h"
 #include "plan_text.h"
 
@@ -219,11 +220,15 @@ static void sim_merge_entries(struct sim *sim, const struct compaction_plan *pla
     size_t cut = 0;
     uint64_t bytes = 0;
     for (unsigned k = 0; k < SIM_KEYS; k++) {
-        bool passed_cut = false;
+        bool passed_cut = false, always = false;
         entries[k] = sim_merge_key(sim, plan, k);
-        for (; cut < plan->cut_count && varve_slice_compare(sim_key(k), plan->cuts[cut]) > 0; cut++)
+        for (; cut < plan->cut_count && varve_slice_compare(sim_key(k), plan->cuts[cut]) > 0;
+             cut++) {
             passed_cut = true;
-        if (bytes >= plan->output_bytes || (passed_cut && bytes >= plan->cut_bytes)) {
+            always = always || merge_cuts_always(plan->cuts[cut], plan->cut_mask);
+        }
+        if (bytes >= plan->output_bytes || (passed_cut && bytes >= plan->cut_bytes) ||
+            (always && bytes > 0)) {
             if (k > 0)
                 sim_add_table(sim, edit, plan->output_level, run_id, entries, first, k - 1);
             first = k;

@@ -14,6 +14,7 @@
 
 #include "budget.h"
 #include "engine/compaction_plan.h"
+#include "engine/merge.h"
 #include "must.h"
 #include "run_suite.h"
 #include "store_rig.h"
@@ -285,12 +286,14 @@ static void tree_verify(const struct tree *tree, const char *what)
     }
 }
 
-static bool passes_cut(const struct compaction_plan *plan, unsigned before, unsigned key)
+static bool passes_cut(const struct compaction_plan *plan, uint64_t bytes, unsigned before,
+                       unsigned key)
 {
     char a = (char)('a' + before), b = (char)('a' + key);
     for (size_t c = 0; c < plan->cut_count; c++)
         if (varve_slice_compare(varve_slice(&a, 1), plan->cuts[c]) <= 0 &&
-            varve_slice_compare(varve_slice(&b, 1), plan->cuts[c]) > 0)
+            varve_slice_compare(varve_slice(&b, 1), plan->cuts[c]) > 0 &&
+            (bytes >= plan->cut_bytes || merge_cuts_always(plan->cuts[c], plan->cut_mask)))
             return true;
     return false;
 }
@@ -319,8 +322,7 @@ static void merge_carry_out(struct tree *tree, const struct compaction_plan *pla
         }
         if (best.sequence == 0)
             continue;
-        if (bytes >= plan->output_bytes ||
-            (bytes > 0 && bytes >= plan->cut_bytes && passes_cut(plan, before, k))) {
+        if (bytes >= plan->output_bytes || (bytes > 0 && passes_cut(plan, bytes, before, k))) {
             table_add(tree, edit, plan->output_level, run, &out);
             out = (struct content){0};
             bytes = 0;

@@ -3,6 +3,7 @@
  * comes to beside what was asked for.
  */
 #include <check.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -121,6 +122,48 @@ START_TEST(merges_by_level_and_reason)
     ck_assert_double_eq_tol(after.amplification.write, written / in, 1e-9);
     ck_assert_double_eq_tol(after.amplification.write_with_log,
                             (written + (double)after.wal_bytes) / in, 1e-9);
+    fixture_deinit(&f);
+}
+END_TEST
+
+/* Runs every job, and says how many bytes the largest merge among them has read. */
+static uint64_t largest_merge(const struct fixture *f)
+{
+    uint64_t largest = 0, read = stats_of(f).compaction_bytes_read;
+    while (db_step(f->db)) {
+        uint64_t now = stats_of(f).compaction_bytes_read;
+        largest = now - read > largest ? now - read : largest;
+        read = now;
+    }
+    return largest;
+}
+
+/* Random overwrites, of which a merge has too little for a table between any two tables of the last
+ * level: still no merge takes a large part of the store, for it needs its inputs' space again. */
+START_TEST(merges_stay_small)
+{
+    enum { NUMBERS = 40000, WRITES = 200000, EVERY = 100 };
+    struct fixture f = {.crash = crash_env_new(1)};
+    rig_options(&f.options);
+    f.db = rig_open(crash_env_env(f.crash), &f.options);
+    struct prng prng = prng_make(1);
+    uint64_t largest = 0;
+    for (unsigned i = 0; i < NUMBERS + WRITES; i++) {
+        char key[16], value[100] = {0};
+        snprintf(key, sizeof key, "%07u", i < NUMBERS ? i : (unsigned)prng_below(&prng, NUMBERS));
+        ck_assert_int_eq(varve_put(f.db, varve_slice_str(key), varve_slice(value, sizeof value),
+                                   VARVE_SYNC_OFF, NULL),
+                         VARVE_OK);
+        if (i % EVERY == 0) {
+            uint64_t bytes = largest_merge(&f);
+            largest = bytes > largest ? bytes : largest;
+        }
+    }
+    struct varve_stats stats = stats_of(&f);
+    ck_assert_uint_gt(stats.compactions, 1000);
+    ck_assert_uint_gt(stats.levels[VARVE_LEVELS_MAX - 1].tables, 30);
+    ck_assert_msg(largest < stats.table_bytes / 3, "a merge of %" PRIu64 " of %" PRIu64 " bytes",
+                  largest, stats.table_bytes);
     fixture_deinit(&f);
 }
 END_TEST
@@ -366,6 +409,7 @@ int main(void)
     tcase_set_timeout(tests, 0);
     tcase_add_test(tests, an_empty_store_has_no_figures);
     tcase_add_test(tests, merges_by_level_and_reason);
+    tcase_add_test(tests, merges_stay_small);
     tcase_add_test(tests, moves_are_no_merges);
     tcase_add_test(tests, space);
     tcase_add_test(tests, runs_and_blocks_of_a_get);
