@@ -6,6 +6,9 @@
 
 #include <stdlib.h>
 
+/* Tables of the least size that a merge has, on average, from one shared cut to the next. */
+#define SHARED_CUT_TABLES 4u
+
 void key_range_add(struct key_range *range, const struct table *table)
 {
     struct varve_slice smallest = entry_user_key(table_smallest(table));
@@ -247,8 +250,8 @@ enum varve_status plan_cut_at_level(struct compaction_plan *plan, const struct v
         plan->cuts[plan->cut_count++] = entry_user_key(table_largest(run->tables[t]));
         inside += key_range_overlaps(&range, run->tables[t]);
     }
-    /* Tables of half the size on average are small enough a price for smaller pieces. */
-    while (inside / (plan->cut_mask + 1) * bytes > 2 * plan_bytes(plan))
+    /* Few: what is left in front of each is a table, too, however small. */
+    while (inside / (plan->cut_mask + 1) * bytes * SHARED_CUT_TABLES > plan_bytes(plan))
         plan->cut_mask = 2 * plan->cut_mask + 1;
     return VARVE_OK;
 }

@@ -48,7 +48,7 @@ MUST_CHECK enum varve_status plan_add_level(struct compaction_plan *plan,
                                             const struct version *version, size_t level,
                                             const struct key_range *range);
 /* Cuts behind the tables of `level`, which is one run, for a plan that has its sources: outputs of
- * `bytes` and more, and at cuts that others share of about that on average. VARVE_NO_MEMORY. */
+ * `bytes` and more, and some cuts that all merges share. VARVE_NO_MEMORY. */
 MUST_CHECK enum varve_status plan_cut_at_level(struct compaction_plan *plan,
                                                const struct version *version, size_t level,
                                                uint64_t bytes);
