@@ -3,7 +3,7 @@
 #
 #   tests/run.sh [quick|long] [PART...] [--list]
 #
-# quick (the default) takes about ten minutes on two cores once the packages are there;
+# quick (the default) takes about eleven minutes on two cores once the packages are there;
 # long lets the tests that draw or go through many cases do so for hours (tests/lib/budget.h).
 # PARTS are the names in the list below, all of them by default. A part that hangs is ended and
 # counts as failed: each has five times the seconds that it takes alone on two cores with all that
