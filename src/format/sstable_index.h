@@ -8,12 +8,12 @@
 #include "format/sstable.h"
 
 struct sstable_index {
-    size_t count;             /* of data blocks, at least 1 */
-    size_t common_bytes;      /* in front of all separators' user keys: the same in all */
-    uint64_t *prefixes;       /* of each separator's user key, the next 8 bytes as a number */
-    uint64_t *offsets;        /* of each block, and behind the last one */
-    uint32_t *separator_ends; /* in separators */
-    uint8_t *separators;      /* internal keys one behind the other */
+    size_t count;        /* of data blocks, at least 1 */
+    size_t common_bytes; /* in front of all separators' user keys: the same in all */
+    uint64_t *prefixes;  /* of each separator's user key, the next 8 bytes as a number */
+    uint64_t *offsets;   /* of each block, and behind the last one */
+    uint32_t *tail_ends; /* of what is left of each separator, behind `common` */
+    uint8_t *common;     /* those bytes, and the tails one behind the other */
 };
 
 /* From the index block of a table with these properties, whose data blocks end at `data_end`.
@@ -29,13 +29,10 @@ size_t sstable_index_memory_bytes(const struct sstable_index *index);
 /* The first block whose separator is >= the internal key `target`; `count` when there is none. */
 size_t sstable_index_find(const struct sstable_index *index, struct varve_slice target);
 
-/* Of block `at` < count. */
-static inline struct varve_slice sstable_index_separator(const struct sstable_index *index,
-                                                         size_t at)
-{
-    size_t begin = at != 0 ? index->separator_ends[at - 1] : 0;
-    return varve_slice(index->separators + begin, index->separator_ends[at] - begin);
-}
+/* Whether the separator of block `at` < count has this user key. */
+bool sstable_index_user_key_is(const struct sstable_index *index, size_t at,
+                               struct varve_slice user_key);
+
 static inline struct block_handle sstable_index_handle(const struct sstable_index *index, size_t at)
 {
     struct block_handle handle = {.offset = index->offsets[at]};

@@ -428,9 +428,7 @@ enum varve_status sstable_reader_get(struct sstable_reader *reader, struct block
         return status;
     /* The target lies between this block's last key and its separator. The next block begins above
      * the separator: with the target's user key only if the separator has that one too. */
-    struct varve_slice separator = sstable_index_separator(index, at);
-    if (at + 1 == index->count ||
-        varve_slice_compare(entry_user_key(separator), entry_user_key(target)) != 0)
+    if (at + 1 == index->count || !sstable_index_user_key_is(index, at, entry_user_key(target)))
         return VARVE_NOT_FOUND;
     return block_get(reader, fetcher, at + 1, target, fill, &behind, ret_tag, ret_value, ret_pin);
 }
