@@ -107,6 +107,12 @@ static size_t cache_bytes_max(const struct block_cache *cache, size_t more_bytes
     return room < cache->budget_bytes ? room : cache->budget_bytes;
 }
 
+bool block_cache_tables_are_over(const struct block_cache *cache)
+{
+    int64_t charged = atomic_load_explicit(&cache->charged_bytes, memory_order_relaxed);
+    return charged > 0 && (size_t)charged > memory_budget_cache_room(cache->memory, 0);
+}
+
 /* What blocks may take in one shard, with `more_bytes` for others. */
 static size_t shard_share(struct block_cache *cache, size_t more_bytes)
 {

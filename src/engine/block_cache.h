@@ -34,6 +34,10 @@ struct block_fetcher *block_cache_fetcher_unwaiting(struct block_cache *cache);
 /* Evicts what is beyond the budget, or beyond what others leave that are to have `more_bytes`. */
 void block_cache_trim(struct block_cache *cache, size_t more_bytes);
 
+/* Whether the tables that are open take more than all others leave of the limit: then it does not
+ * help that no block is kept. */
+bool block_cache_tables_are_over(const struct block_cache *cache);
+
 /* Memory of open tables that counts against the budget (may be negative to give back). */
 void block_cache_charge(struct block_cache *cache, int64_t bytes);
 

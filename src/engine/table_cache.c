@@ -4,7 +4,9 @@
  * shard's lock and dropped without it; a handle that nobody pins any more and the shard has let go
  * closes its table.
  *
- * The limit is one for all shards. When it is passed, tables are closed that nobody pins. This is
+ * The limit is one for all shards. When it is passed, or when open tables take more memory than is
+ * left for them (which is looked at where it grows, not with every read), tables are closed that
+ * nobody pins. This is
  * CLOCK: a hand goes round the shards, and through the handles of each; one that was asked for
  * since the hand came by stays until the next round. So it is roughly the least recently used that
  * goes, and a hit moves nothing.
@@ -25,6 +27,10 @@
 
 #define SHARD_COUNT 16u
 #define BUCKET_COUNT 64u /* per shard: for 1,000 open tables about one in each */
+
+/* So many stay open whatever they take: with fewer, every read would open what the one before it
+ * has closed. */
+#define OPEN_LEAST 16u
 
 struct table_handle {
     struct table_handle *hash_next;
@@ -168,13 +174,19 @@ static struct table_handle *evict_locked(struct table_shard *shard)
     return NULL;
 }
 
+static bool too_many(struct table_cache *cache, bool for_memory)
+{
+    const size_t open = atomic_load_explicit(&cache->open_count, memory_order_relaxed);
+    return open > cache->open_max ||
+           (for_memory && open > OPEN_LEAST && block_cache_tables_are_over(cache->blocks));
+}
+
 /* Closes tables while too many are open and one can be closed: after two rounds without one, all
  * are pinned. */
-static void trim(struct table_cache *cache)
+static void trim(struct table_cache *cache, bool for_memory)
 {
     size_t tries = 2 * SHARD_COUNT;
-    while (tries > 0 &&
-           atomic_load_explicit(&cache->open_count, memory_order_relaxed) > cache->open_max) {
+    while (tries > 0 && too_many(cache, for_memory)) {
         size_t at = atomic_fetch_add_explicit(&cache->hand, 1, memory_order_relaxed);
         struct table_shard *shard = &cache->shards[at % SHARD_COUNT];
         mutex_lock(&shard->lock);
@@ -184,6 +196,11 @@ static void trim(struct table_cache *cache)
         if (handle != NULL)
             handle_unref(cache, handle);
     }
+}
+
+void table_cache_trim(struct table_cache *cache)
+{
+    trim(cache, true);
 }
 
 static enum varve_status open_handle(struct table_cache *cache, const struct table *table,
@@ -260,7 +277,7 @@ enum varve_status table_cache_acquire(struct table_cache *cache, const struct ta
     mutex_unlock(&shard->lock);
     if (handle != opened)
         handle_unref(cache, opened);
-    trim(cache);
+    trim(cache, true);
     *ret_handle = handle;
     return VARVE_OK;
 }
@@ -268,7 +285,7 @@ enum varve_status table_cache_acquire(struct table_cache *cache, const struct ta
 void table_cache_release(struct table_cache *cache, struct table_handle *handle)
 {
     handle_unref(cache, handle);
-    trim(cache); /* it may have been open beyond the limit */
+    trim(cache, false); /* it may have been open beyond the limit */
 }
 
 struct sstable_reader *table_handle_reader(struct table_handle *handle)

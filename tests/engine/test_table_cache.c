@@ -11,7 +11,7 @@
 #include "prng.h"
 #include "table_files.h"
 
-#define TABLES 12u
+#define TABLES 24u
 #define ENTRIES 1200u
 #define CACHE_BYTES (8u << 20)
 
@@ -98,6 +98,38 @@ START_TEST(limit)
     for (size_t i = 0; i < TABLES; i++)
         table_cache_release(f.cache, handles[i]);
     ck_assert_uint_eq(table_cache_open_count(f.cache), 4);
+    tear_down(&f);
+}
+END_TEST
+
+/* What others take is closed for, down to as many as a few reads need. */
+START_TEST(memory)
+{
+    struct fixture f;
+    set_up(&f, TABLES);
+    for (size_t i = 0; i < TABLES; i++)
+        table_cache_release(f.cache, acquire(&f, i));
+    ck_assert_uint_eq(table_cache_open_count(f.cache), TABLES);
+    const size_t all = stats_of(&f).charged_bytes, one = all / TABLES;
+    f.memory.limit_bytes = all * 2;
+    table_cache_trim(f.cache);
+    ck_assert_uint_eq(table_cache_open_count(f.cache), TABLES);
+
+    /* 90 % of the limit are 1.8 times what they take; 4 of them have no room any more */
+    const int64_t others = (int64_t)(all * 18 / 10 - all + 4 * one - one / 2);
+    memory_budget_charge(&f.memory, MEMORY_MEMTABLES, others);
+    table_cache_trim(f.cache);
+    ck_assert_uint_eq(table_cache_open_count(f.cache), TABLES - 4);
+    ck_assert_uint_le(stats_of(&f).charged_bytes, memory_budget_cache_room(&f.memory, 0));
+    for (size_t i = 0; i < TABLES; i++) {
+        table_cache_release(f.cache, acquire(&f, i));
+        ck_assert_uint_le(table_cache_open_count(f.cache), TABLES - 4);
+    }
+
+    memory_budget_charge(&f.memory, MEMORY_MEMTABLES, (int64_t)all);
+    table_cache_trim(f.cache);
+    ck_assert_uint_eq(table_cache_open_count(f.cache), 16);
+    memory_budget_charge(&f.memory, MEMORY_MEMTABLES, -others - (int64_t)all);
     tear_down(&f);
 }
 END_TEST
@@ -390,6 +422,7 @@ int main(void)
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, opened_once);
     tcase_add_test(tests, limit);
+    tcase_add_test(tests, memory);
     tcase_add_test(tests, second_chance);
     tcase_add_test(tests, dropped_table);
     tcase_add_test(tests, missing_and_exchanged_tables);
