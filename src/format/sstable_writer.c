@@ -96,6 +96,9 @@ static enum varve_status out_write(struct sstable_writer *writer)
         env_file_write(writer->file, writer->out_offset, buf_slice(&writer->out));
     if (status != VARVE_OK)
         return status;
+    /* Else all of the table would be before the disk at once when it is synced, and whoever reads
+     * meanwhile behind it. */
+    env_file_will_sync(writer->file, writer->out_offset, writer->out.size);
     writer->out_offset += writer->out.size;
     buf_clear(&writer->out);
     return VARVE_OK;

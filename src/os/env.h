@@ -57,6 +57,9 @@ struct env_file_ops {
     /* The same, into a part of the file that was written before, for data that need not be synced
      * soon: cheaper than `write`, but the next sync takes longer. NULL: as write. */
     enum varve_status (*store)(struct env_file *file, uint64_t offset, struct varve_slice data);
+    /* An advice: what was written there will be synced soon, so bring it on its way to the disk.
+     * May wait until the disk takes it. NULL: of no use here. */
+    void (*will_sync)(struct env_file *file, uint64_t offset, uint64_t size);
     /* Data, and the metadata needed to read it back (fdatasync). Never repeat a failed one. */
     enum varve_status (*sync)(struct env_file *file);
     enum varve_status (*size)(struct env_file *file, uint64_t *ret_bytes);
@@ -185,6 +188,11 @@ ENV_CALL env_file_store(struct env_file *file, uint64_t offset, struct varve_sli
     if (file->ops->store == NULL)
         return file->ops->write(file, offset, data);
     return file->ops->store(file, offset, data);
+}
+static inline void env_file_will_sync(struct env_file *file, uint64_t offset, uint64_t size)
+{
+    if (file->ops->will_sync != NULL)
+        file->ops->will_sync(file, offset, size);
 }
 ENV_CALL env_file_sync(struct env_file *file)
 {

@@ -143,6 +143,12 @@ static enum varve_status file_store(struct env_file *file, uint64_t offset, stru
     return status == VARVE_UNSUPPORTED ? file_write(file, offset, data) : status;
 }
 
+/* A failure shows in the sync, too. */
+static void file_will_sync(struct env_file *file, uint64_t offset, uint64_t size)
+{
+    sync_file_range(posix_file(file)->fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE);
+}
+
 /* Not repeated even when interrupted: a second try may report success for pages that the first one
  * gave up. Pages that are mapped would have to be protected again, one by one. */
 static enum varve_status file_sync(struct env_file *file)
@@ -185,6 +191,7 @@ static const struct env_file_ops posix_file_ops = {
     .will_read = file_will_read,
     .write = file_write,
     .store = file_store,
+    .will_sync = file_will_sync,
     .sync = file_sync,
     .size = file_size,
     .truncate = file_truncate,

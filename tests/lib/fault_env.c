@@ -21,7 +21,7 @@ struct fault_env {
         uint64_t calls[FAULT_KINDS + 1];
         int64_t wall_offset_ms;
         size_t handles;
-        uint64_t advices, advised_bytes;
+        uint64_t advices, advised_bytes, announced_bytes;
     } mu;
 };
 
@@ -142,6 +142,15 @@ static enum varve_status file_write(struct env_file *file, uint64_t offset, stru
     return half != VARVE_OK ? half : status;
 }
 
+static void file_will_sync(struct env_file *file, uint64_t offset, uint64_t size)
+{
+    struct fault_file *self = file_of(file);
+    mutex_lock(&self->fault->mu.lock);
+    self->fault->mu.announced_bytes += size;
+    mutex_unlock(&self->fault->mu.lock);
+    env_file_will_sync(self->base, offset, size);
+}
+
 static enum varve_status file_sync(struct env_file *file)
 {
     struct fault_file *self = file_of(file);
@@ -179,6 +188,7 @@ static const struct env_file_ops fault_file_ops = {
     .read_cached = file_read_cached,
     .will_read = file_will_read,
     .write = file_write,
+    .will_sync = file_will_sync,
     .sync = file_sync,
     .size = file_size,
     .truncate = file_truncate,
@@ -403,6 +413,14 @@ void fault_env_advices(struct fault_env *fault, uint64_t *ret_count, uint64_t *r
     *ret_count = fault->mu.advices;
     *ret_bytes = fault->mu.advised_bytes;
     mutex_unlock(&fault->mu.lock);
+}
+
+uint64_t fault_env_announced_bytes(struct fault_env *fault)
+{
+    mutex_lock(&fault->mu.lock);
+    uint64_t bytes = fault->mu.announced_bytes;
+    mutex_unlock(&fault->mu.lock);
+    return bytes;
 }
 
 size_t fault_env_handles(struct fault_env *fault)

@@ -81,6 +81,9 @@ void fault_env_set_wall_offset_ms(struct fault_env *fault, int64_t offset_ms);
 /* How often it was advised of a read to come, and of how many bytes in all. */
 void fault_env_advices(struct fault_env *fault, uint64_t *ret_count, uint64_t *ret_bytes);
 
+/* Of how many bytes it was told that they will be synced. */
+uint64_t fault_env_announced_bytes(struct fault_env *fault);
+
 /* Files and locks that are open: 0 unless something leaks. */
 size_t fault_env_handles(struct fault_env *fault);
 

@@ -171,6 +171,18 @@ START_TEST(failed_stretch_is_fetched)
 }
 END_TEST
 
+/* All of a table is on its way to the disk before it is synced. */
+START_TEST(writing_is_announced)
+{
+    struct buf file = {0};
+    setup(COMPRESSION_NONE);
+    support_file_read(f.path, &file);
+    ck_assert_uint_eq(fault_env_announced_bytes(f.fault), file.size);
+    buf_deinit(&file);
+    teardown();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("block_stretch");
@@ -180,6 +192,7 @@ int main(void)
     tcase_add_test(tests, cached_blocks_are_fetched);
     tcase_add_test(tests, damage_is_told);
     tcase_add_test(tests, failed_stretch_is_fetched);
+    tcase_add_test(tests, writing_is_announced);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }
