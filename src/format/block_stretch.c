@@ -11,9 +11,9 @@
 /* The first block that does not fit any more; at least `at` does. */
 static size_t stretch_end(const struct sstable_index *index, size_t at, size_t bytes_max)
 {
-    const uint64_t begin = index->offsets[at];
+    const uint64_t begin = sstable_index_offset(index, at);
     size_t end = at + 1;
-    while (end < index->count && index->offsets[end + 1] - begin <= bytes_max)
+    while (end < index->count && sstable_index_offset(index, end + 1) - begin <= bytes_max)
         end++;
     return end;
 }
@@ -32,8 +32,8 @@ enum varve_status block_stretch_read(struct block_stretch *stretch, struct sstab
     unpacked_drop(stretch);
     stretch->first = stretch->end = 0;
     const size_t end = stretch_end(index, at, bytes_max);
-    const uint64_t begin = index->offsets[at];
-    const size_t bytes = (size_t)(index->offsets[end] - begin);
+    const uint64_t begin = sstable_index_offset(index, at);
+    const size_t bytes = (size_t)(sstable_index_offset(index, end) - begin);
     if (bytes > stretch->capacity) {
         uint8_t *stored = malloc(bytes);
         if (stored == NULL)
@@ -56,8 +56,8 @@ enum varve_status block_stretch_take(struct block_stretch *stretch, struct sstab
     const struct sstable_index *index = sstable_reader_index(reader);
     assert(block_stretch_holds(stretch, at));
     unpacked_drop(stretch);
-    const uint64_t begin = index->offsets[stretch->first];
-    const uint8_t *stored = stretch->stored + (index->offsets[at] - begin);
+    const uint64_t begin = sstable_index_offset(index, stretch->first);
+    const uint8_t *stored = stretch->stored + (sstable_index_offset(index, at) - begin);
     return sstable_reader_unpack_block(reader, sstable_index_handle(index, at), stored,
                                        &stretch->unpacked, ret_data);
 }

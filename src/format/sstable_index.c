@@ -19,6 +19,7 @@
 #include "format/block.h"
 
 #define PREFIX_BYTES sizeof(uint64_t)
+#define DATA_BYTES_LIMIT (UINT64_C(1) << 33) /* one bit more than an offset has */
 #define TAIL_BYTES_MIN (1u + ENTRY_TAG_BYTES)
 #define ENTRY_BYTES_MIN (3u + 1u + ENTRY_TAG_BYTES + 2u) /* three sizes, a key, a handle */
 
@@ -90,7 +91,16 @@ static enum varve_status offsets_new(struct sstable_index *index, uint64_t count
     if (index->offsets == NULL)
         return status_raise(VARVE_NO_MEMORY);
     index->offsets[0] = 0;
+    index->high_at = SIZE_MAX;
     return VARVE_OK;
+}
+
+/* Offset `at`, which none behind it is below. */
+static void offset_set(struct sstable_index *index, size_t at, uint64_t offset)
+{
+    index->offsets[at] = (uint32_t)offset;
+    if (offset > UINT32_MAX && index->high_at == SIZE_MAX)
+        index->high_at = at;
 }
 
 /* Takes the next separator and handle; there is room for `count_max` and for `bytes_max` bytes of
@@ -103,14 +113,17 @@ static enum varve_status entry_take(struct sstable_index *index, struct separato
     const size_t at = separators->count, begin = at != 0 ? separators->ends[at - 1] : 0;
     if (at == count_max || key.size > bytes_max - begin)
         return status_raise(VARVE_CORRUPT);
-    if (!block_handle_decode(value, &handle) || handle.offset != index->offsets[at] ||
+    if (!block_handle_decode(value, &handle) || handle.offset != sstable_index_offset(index, at) ||
         handle.size == 0 || handle.size > UINT64_MAX - SSTABLE_BLOCK_TRAILER_BYTES - handle.offset)
         return status_raise(VARVE_CORRUPT);
     if (at != 0 && entry_key_compare(separator_at(separators, at - 1), key) >= 0)
         return status_raise(VARVE_CORRUPT);
+    const uint64_t end = handle.offset + handle.size + SSTABLE_BLOCK_TRAILER_BYTES;
+    if (end >= DATA_BYTES_LIMIT)
+        return status_raise(VARVE_CORRUPT); /* no more than data_end, which is below */
     memcpy(separators->bytes + begin, key.data, key.size);
     separators->ends[at] = (uint32_t)(begin + key.size);
-    index->offsets[at + 1] = handle.offset + handle.size + SSTABLE_BLOCK_TRAILER_BYTES;
+    offset_set(index, at + 1, end);
     separators->count++;
     return VARVE_OK;
 }
@@ -137,7 +150,7 @@ static bool index_agrees(const struct sstable_index *index, const struct separat
                          const struct sstable_properties *properties, uint64_t data_end)
 {
     return separators->count == properties->data_block_count &&
-           index->offsets[separators->count] == data_end &&
+           sstable_index_offset(index, separators->count) == data_end &&
            entry_key_compare(separator_at(separators, 0), buf_slice(&properties->smallest)) >= 0 &&
            entry_key_compare(separator_at(separators, separators->count - 1),
                              buf_slice(&properties->largest)) >= 0;
@@ -200,6 +213,8 @@ enum varve_status sstable_index_init(struct sstable_index *index, struct varve_s
     struct sstable_index made = {0};
     struct separators separators = {0};
     const uint64_t count = properties->data_block_count;
+    if (data_end >= DATA_BYTES_LIMIT)
+        return status_raise(VARVE_UNSUPPORTED);
     enum varve_status status = separators_new(&separators, count, block.size);
     if (status == VARVE_OK)
         status = offsets_new(&made, count);

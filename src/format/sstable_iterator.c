@@ -88,8 +88,9 @@ static void stretch_read(struct sstable_iterator *it, size_t at)
     enum varve_status status =
         block_stretch_read(&it->stretch, it->reader, at, (size_t)it->ahead.bytes / 2);
     const uint64_t blocks = it->stretch.end - it->stretch.first;
-    const uint64_t bytes =
-        status == VARVE_OK ? it->index->offsets[it->stretch.end] - it->index->offsets[at] : 0;
+    const uint64_t bytes = status == VARVE_OK ? sstable_index_offset(it->index, it->stretch.end) -
+                                                    sstable_index_offset(it->index, at)
+                                              : 0;
     it->fetcher->account(it->fetcher, blocks, bytes, (int64_t)it->stretch.capacity - (int64_t)held);
 }
 

@@ -137,7 +137,7 @@ START_TEST(damage_is_told)
     struct buf file = {0};
     const struct sstable_index *index = sstable_reader_index(f.reader);
     const size_t block = index->count / 2;
-    const uint64_t offset = index->offsets[block];
+    const uint64_t offset = sstable_index_offset(index, block);
     support_file_read(f.path, &file);
     file.data[offset + 100] ^= 1;
     support_file_write(f.path, buf_slice(&file));

@@ -615,12 +615,12 @@ START_TEST(read_ahead)
     for (it->ops->seek_first(it); it->valid; it->ops->next(it))
         ck_ok(it->status);
     ck_advised(&f, 0, 0);
-
     f.fetcher.as_cached = false;
     for (it->ops->seek_first(it); it->valid; it->ops->next(it))
         ck_ok(it->status);
     /* From behind the second block on: 32, 64, 128 KiB, then 256 KiB at a time, and the rest. */
-    uint64_t bytes = index->offsets[index->count] - index->offsets[2] + SSTABLE_BLOCK_TRAILER_BYTES;
+    uint64_t bytes = sstable_index_offset(index, index->count) - sstable_index_offset(index, 2) +
+                     SSTABLE_BLOCK_TRAILER_BYTES;
     ck_advised(&f, 3 + (bytes - (224 << 10) + (256 << 10) - 1) / (256 << 10), bytes);
     entry_iterator_free(it);
     fixture_deinit(&f);

@@ -17,6 +17,7 @@ struct fixture {
     struct block_builder builder;
     struct varve_slice block;
     struct sstable_properties properties;
+    uint64_t block_bytes; /* of the first block; each is a byte larger than the one before it */
     uint64_t data_end;
     struct sstable_index index;
 };
@@ -42,6 +43,7 @@ static void key_make(struct prng *prng, const char *common, struct buf *ret)
 static void fixture_init(struct fixture *f, struct prng *prng, const char *common, size_t count)
 {
     memset(f, 0, sizeof *f);
+    f->block_bytes = 100;
     for (size_t i = 0; i < count; i++)
         key_make(prng, common, &f->keys[i]);
     qsort(f->keys, count, sizeof f->keys[0], key_order);
@@ -74,7 +76,7 @@ static void block_make(struct fixture *f, size_t odd, int64_t gap)
     for (size_t i = 0; i < f->count; i++) {
         uint8_t bytes[BLOCK_HANDLE_BYTES_MAX];
         const struct block_handle handle = {.offset = f->data_end + (i == odd ? (uint64_t)gap : 0),
-                                            .size = 100 + i};
+                                            .size = f->block_bytes + i};
         size_t size = (size_t)(block_handle_encode(bytes, handle) - bytes);
         ck_ok(block_builder_add(&f->builder, buf_slice(&f->keys[i]), varve_slice(bytes, size)));
         f->data_end += handle.size + SSTABLE_BLOCK_TRAILER_BYTES;
@@ -138,7 +140,7 @@ START_TEST(finds_what_a_walk_finds)
             block_make(&f, SIZE_MAX, 0);
             ck_ok(index_open(&f));
             ck_assert_uint_eq(f.index.count, f.count);
-            ck_assert_uint_gt(sstable_index_memory_bytes(&f.index), f.count * 29);
+            ck_assert_uint_gt(sstable_index_memory_bytes(&f.index), f.count * 25);
             uint64_t offset = 0;
             for (size_t i = 0; i < f.count; i++) {
                 struct block_handle handle = sstable_index_handle(&f.index, i);
@@ -151,6 +153,33 @@ START_TEST(finds_what_a_walk_finds)
             fixture_deinit(&f);
         }
     }
+}
+END_TEST
+
+/* Offsets of more than 32 bits, as far as they go. */
+START_TEST(data_of_many_gigabytes)
+{
+    struct prng prng = prng_make(6);
+    struct fixture f;
+    fixture_init(&f, &prng, "", 7);
+    ck_assert_uint_ge(f.count, 5);
+    f.properties.data_block_count = f.count = 5;
+    f.properties.largest = f.keys[4];
+    f.block_bytes = UINT64_C(1) << 30;
+    block_make(&f, SIZE_MAX, 0);
+    ck_ok(index_open(&f));
+    uint64_t offset = 0;
+    for (size_t i = 0; i < f.count; i++) {
+        ck_assert_uint_eq(sstable_index_handle(&f.index, i).offset, offset);
+        ck_assert_uint_eq(sstable_index_handle(&f.index, i).size, f.block_bytes + i);
+        offset += f.block_bytes + i + SSTABLE_BLOCK_TRAILER_BYTES;
+    }
+    ck_assert_uint_eq(sstable_index_offset(&f.index, f.count), f.data_end);
+    sstable_index_deinit(&f.index);
+    f.block_bytes *= 2;
+    block_make(&f, SIZE_MAX, 0);
+    ck_status(index_open(&f), VARVE_UNSUPPORTED);
+    fixture_deinit(&f);
 }
 END_TEST
 
@@ -282,6 +311,7 @@ int main(void)
 {
     const struct test_entry tests[] = {
         {"finds_what_a_walk_finds", finds_what_a_walk_finds},
+        {"data_of_many_gigabytes", data_of_many_gigabytes},
         {"prefixes_of_ones", prefixes_of_ones},
         {"handles_that_do_not_tile", handles_that_do_not_tile},
         {"not_what_the_properties_say", not_what_the_properties_say},
