@@ -72,7 +72,10 @@ struct varve_options {
      * beyond it writes wait for a flush. 0 (default): the sum of what memtables, block cache and
      * write queue may take by themselves. */
     size_t memory_budget_bytes;
-    size_t open_tables_max; /* tables kept open, 16 to 100,000; default 1,000 */
+    /* Tables kept open, 16 to 100,000; default 4,000. Fewer where they would take more than three
+     * quarters of the file descriptors that the process may have when the store is opened, or whose
+     * indexes and filters more than seven eighths of block_cache_bytes. */
+    size_t open_tables_max;
 
     /* Of data blocks, kept where it saves an eighth. What comes to the last level without a merge,
      * as ordered loads do, gets its compression when nobody writes. */

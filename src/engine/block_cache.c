@@ -41,6 +41,10 @@
 /* The part of the budget that stays whatever others take. */
 #define FLOOR_FRACTION 4u
 
+/* The part of that which is left for blocks. No more: to open a table anew costs as much as to read
+ * a hundred blocks. */
+#define BLOCKS_FRACTION 8u
+
 struct cached_block {
     struct cached_block *newer, *older; /* in the shard's list */
     uint64_t file_id, offset;
@@ -110,7 +114,8 @@ static size_t cache_bytes_max(const struct block_cache *cache, size_t more_bytes
 bool block_cache_tables_are_over(const struct block_cache *cache)
 {
     int64_t charged = atomic_load_explicit(&cache->charged_bytes, memory_order_relaxed);
-    return charged > 0 && (size_t)charged > memory_budget_cache_room(cache->memory, 0);
+    const size_t most = cache_bytes_max(cache, 0);
+    return charged > 0 && (size_t)charged > most - most / BLOCKS_FRACTION;
 }
 
 /* What blocks may take in one shard, with `more_bytes` for others. */

@@ -34,8 +34,8 @@ struct block_fetcher *block_cache_fetcher_unwaiting(struct block_cache *cache);
 /* Evicts what is beyond the budget, or beyond what others leave that are to have `more_bytes`. */
 void block_cache_trim(struct block_cache *cache, size_t more_bytes);
 
-/* Whether the tables that are open take more than all others leave of the limit: then it does not
- * help that no block is kept. */
+/* Whether the tables that are open leave blocks less than their share of what the cache may have.
+ */
 bool block_cache_tables_are_over(const struct block_cache *cache);
 
 /* Memory of open tables that counts against the budget (may be negative to give back). */

@@ -289,6 +289,13 @@ static enum varve_status dir_open(struct varve_db *db, struct varve_error *ret_e
     return VARVE_OK;
 }
 
+/* A quarter of the descriptors that the process may have stays for all else. */
+static size_t open_tables_most(const struct varve_options *options)
+{
+    const size_t most = env_files_max() / 4 * 3;
+    return options->open_tables_max < most ? options->open_tables_max : most;
+}
+
 static enum varve_status parts_new(struct varve_db *db)
 {
     const struct varve_options *options = &db->options;
@@ -308,7 +315,7 @@ static enum varve_status parts_new(struct varve_db *db)
         status = block_cache_new(options->block_cache_bytes, &db->memory, &db->blocks);
     if (status == VARVE_OK)
         status =
-            table_cache_new(db->env, db->dir, options->open_tables_max, db->blocks, &db->tables);
+            table_cache_new(db->env, db->dir, open_tables_most(options), db->blocks, &db->tables);
     return status;
 }
 

@@ -24,7 +24,7 @@
     X(bloom_bits_per_key, 10, 0, 32)                                                               \
     X(table_bytes, MIB(64), KIB(64), GIB(4))                                                       \
     X(block_cache_bytes, MIB(256), MIB(1), GIB(1024))                                              \
-    X(open_tables_max, 1000, 16, 100000)                                                           \
+    X(open_tables_max, 4000, 16, 100000)                                                           \
     X(level0_trigger, 4, 2, 64)                                                                    \
     X(level0_stop, 24, 3, 1024)                                                                    \
     X(max_levels, VARVE_LEVELS_MAX, 2, VARVE_LEVELS_MAX)                                           \

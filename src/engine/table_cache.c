@@ -4,9 +4,9 @@
  * shard's lock and dropped without it; a handle that nobody pins any more and the shard has let go
  * closes its table.
  *
- * The limit is one for all shards. When it is passed, or when open tables take more memory than is
- * left for them (which is looked at where it grows, not with every read), tables are closed that
- * nobody pins. This is
+ * The limit is one for all shards. When it is passed, or when open tables take more of the cache's
+ * budget than they may (which is looked at where it grows, not with every read), tables are closed
+ * that nobody pins. This is
  * CLOCK: a hand goes round the shards, and through the handles of each; one that was asked for
  * since the hand came by stays until the next round. So it is roughly the least recently used that
  * goes, and a hit moves nothing.

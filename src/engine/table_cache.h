@@ -1,7 +1,7 @@
 /*
- * engine/table_cache.h: open tables, at most so many at a time and with no more memory than others
- * leave, roughly the least recently used closed first (one in use is never closed, so the limits
- * may be passed while all are). Thread safe.
+ * engine/table_cache.h: open tables, at most so many at a time and no more than the cache's budget
+ * has room for, roughly the least recently used closed first (one in use is never closed, so the
+ * limits may be passed while all are). Thread safe.
  */
 #ifndef ENGINE_TABLE_CACHE_H
 #define ENGINE_TABLE_CACHE_H
@@ -33,7 +33,7 @@ bool table_cache_acquire_open(struct table_cache *cache, const struct table *tab
 void table_cache_release(struct table_cache *cache, struct table_handle *handle);
 struct sstable_reader *table_handle_reader(struct table_handle *handle);
 
-/* Closes tables as long as they take more memory than is left for them. */
+/* Closes tables as long as they take more memory than they may. */
 void table_cache_trim(struct table_cache *cache);
 
 /* Closes a table that is gone, when its last pin goes. Its blocks are asked for no more, and the

@@ -99,6 +99,9 @@ struct env {
 /* The process's real environment. Static storage. */
 struct env *env_posix(void);
 
+/* How many files the process may have open at present (RLIMIT_NOFILE). */
+size_t env_files_max(void);
+
 /* Short forms. */
 #define ENV_CALL static inline MUST_CHECK enum varve_status
 ENV_CALL env_open(struct env *env, const char *path, unsigned flags, struct env_file **ret_file)

@@ -112,7 +112,7 @@ enum config_kind {
     X(BUDGET, memory_budget, engine.memory_budget_bytes, "auto", CONFIG_MIB(4), CONFIG_GIB(1024),  \
       NULL,                                                                                        \
       "all that the store holds in memory; auto: memory tables, cache and queue as they are set")  \
-    X(COUNT, open_tables_max, engine.open_tables_max, "1000", 16, 100000, NULL,                    \
+    X(COUNT, open_tables_max, engine.open_tables_max, "4000", 16, 100000, NULL,                    \
       "table files that are kept open")                                                            \
     X(CHOICE, compaction, engine.compaction, "tiered", 0, 0, "tiered|leveled",                     \
       "tiered writes less, leveled keeps less that is old")                                        \

@@ -24,7 +24,7 @@ struct fixture {
     struct table_cache *cache;
 };
 
-static void set_up(struct fixture *f, size_t open_max)
+static void set_up_cache(struct fixture *f, size_t open_max, size_t cache_bytes)
 {
     *f = (struct fixture){0};
     tmpdir_make(&f->dir);
@@ -33,9 +33,14 @@ static void set_up(struct fixture *f, size_t open_max)
     for (size_t i = 0; i < TABLES; i++)
         f->tables[i] = table_files_write(&f->dir, i + 1, &f->array, i * share, share);
     memory_budget_init(&f->memory, SIZE_MAX);
-    ck_assert_int_eq(block_cache_new(CACHE_BYTES, &f->memory, &f->blocks), VARVE_OK);
+    ck_assert_int_eq(block_cache_new(cache_bytes, &f->memory, &f->blocks), VARVE_OK);
     ck_assert_int_eq(table_cache_new(env_posix(), f->dir.path, open_max, f->blocks, &f->cache),
                      VARVE_OK);
+}
+
+static void set_up(struct fixture *f, size_t open_max)
+{
+    set_up_cache(f, open_max, CACHE_BYTES);
 }
 
 static void tear_down(struct fixture *f)
@@ -102,7 +107,8 @@ START_TEST(limit)
 }
 END_TEST
 
-/* What others take is closed for, down to as many as a few reads need. */
+/* Tables that take more than the cache has for them are closed, down to as many as a few reads
+ * need. */
 START_TEST(memory)
 {
     struct fixture f;
@@ -111,25 +117,22 @@ START_TEST(memory)
         table_cache_release(f.cache, acquire(&f, i));
     ck_assert_uint_eq(table_cache_open_count(f.cache), TABLES);
     const size_t all = stats_of(&f).charged_bytes, one = all / TABLES;
-    f.memory.limit_bytes = all * 2;
-    table_cache_trim(f.cache);
-    ck_assert_uint_eq(table_cache_open_count(f.cache), TABLES);
+    tear_down(&f);
 
-    /* 90 % of the limit are 1.8 times what they take; 4 of them have no room any more */
-    const int64_t others = (int64_t)(all * 18 / 10 - all + 4 * one - one / 2);
-    memory_budget_charge(&f.memory, MEMORY_MEMTABLES, others);
-    table_cache_trim(f.cache);
-    ck_assert_uint_eq(table_cache_open_count(f.cache), TABLES - 4);
-    ck_assert_uint_le(stats_of(&f).charged_bytes, memory_budget_cache_room(&f.memory, 0));
-    for (size_t i = 0; i < TABLES; i++) {
-        table_cache_release(f.cache, acquire(&f, i));
+    set_up_cache(&f, TABLES, (all - 4 * one + one / 2) * 8 / 7);
+    for (size_t i = 0; i < 3 * TABLES; i++) {
+        table_cache_release(f.cache, acquire(&f, i % TABLES));
         ck_assert_uint_le(table_cache_open_count(f.cache), TABLES - 4);
     }
+    ck_assert_uint_eq(table_cache_open_count(f.cache), TABLES - 4);
 
-    memory_budget_charge(&f.memory, MEMORY_MEMTABLES, (int64_t)all);
+    /* What others take of the limit the cache has not. */
+    f.memory.limit_bytes = 2 * all;
+    memory_budget_charge(&f.memory, MEMORY_MEMTABLES, (int64_t)(2 * all));
+    ck_assert_uint_eq(table_cache_open_count(f.cache), TABLES - 4);
     table_cache_trim(f.cache);
     ck_assert_uint_eq(table_cache_open_count(f.cache), 16);
-    memory_budget_charge(&f.memory, MEMORY_MEMTABLES, -others - (int64_t)all);
+    memory_budget_charge(&f.memory, MEMORY_MEMTABLES, -(int64_t)(2 * all));
     tear_down(&f);
 }
 END_TEST

@@ -201,6 +201,17 @@ START_TEST(descriptors_run_out)
 }
 END_TEST
 
+START_TEST(files_are_counted)
+{
+    struct rlimit before = {0};
+    must(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const struct rlimit few = {.rlim_cur = 99, .rlim_max = before.rlim_max};
+    must(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    ck_assert_uint_eq(env_files_max(), 99);
+    must(setrlimit(RLIMIT_NOFILE, &before) == 0);
+}
+END_TEST
+
 START_TEST(no_space_is_told_apart)
 {
     struct env_file *file = NULL;
@@ -349,6 +360,7 @@ static Suite *env_posix_suite(void)
     tcase_add_test(tcase, names_and_links);
     tcase_add_test(tcase, short_write_is_taken_up_again);
     tcase_add_test(tcase, descriptors_run_out);
+    tcase_add_test(tcase, files_are_counted);
     tcase_add_test(tcase, no_space_is_told_apart);
     tcase_add_test(tcase, lock_refuses_a_second_holder_in_this_process);
     tcase_add_test(tcase, lock_refuses_another_process);
