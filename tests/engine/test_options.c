@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -425,6 +426,60 @@ START_TEST(a_store_with_threads_gets_over_a_shortage)
 }
 END_TEST
 
+#define DESCRIPTORS 80u
+#define TABLES_LEAST DESCRIPTORS
+
+/* A value to fill a table of the smallest size, or nearly. */
+static void put_table(struct varve_db *db, unsigned i)
+{
+    static const char value[60000];
+    char key[16];
+    snprintf(key, sizeof key, "k%04u", i);
+    ck_assert_int_eq(
+        varve_put(db, varve_slice_str(key), varve_slice(value, sizeof value), VARVE_SYNC_OFF, NULL),
+        VARVE_OK);
+}
+
+static void get_table(struct varve_db *db, unsigned i)
+{
+    char key[16];
+    struct varve_value value = {0};
+    snprintf(key, sizeof key, "k%04u", i);
+    ck_assert_int_eq(varve_get(db, varve_slice_str(key), NULL, &value), VARVE_OK);
+    ck_assert_uint_eq(value.data.size, 60000);
+    varve_value_release(&value);
+}
+
+/* More tables than the process may have files: what is open leaves some to others. */
+START_TEST(few_descriptors)
+{
+    struct tmpdir dir;
+    struct rlimit before = {0};
+    struct varve_options options;
+    struct varve_db *db = NULL;
+    struct varve_stats stats = {0};
+    tmpdir_make(&dir);
+    must(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const struct rlimit few = {.rlim_cur = DESCRIPTORS, .rlim_max = before.rlim_max};
+    must(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    varve_options_init(&options);
+    options.memtable_bytes = options.table_bytes = 64 << 10;
+    options.block_cache_bytes = 1 << 20;
+    ck_assert_int_eq(varve_open(tmpdir_path(&dir, "store"), &options, &db, NULL), VARVE_OK);
+    for (unsigned i = 0; i < 2 * TABLES_LEAST; i++)
+        put_table(db, i);
+    ck_assert_int_eq(varve_compact(db, true), VARVE_OK);
+    for (unsigned i = 0; i < 2 * TABLES_LEAST; i++)
+        get_table(db, i);
+    varve_stats_read(db, &stats);
+    ck_assert_uint_ge(stats.tables, TABLES_LEAST);
+    ck_assert_uint_le(stats.tables_open, DESCRIPTORS / 4 * 3);
+    ck_assert_int_eq(varve_close(db), VARVE_OK);
+    must(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    tmpdir_remove(&dir);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("engine-options");
@@ -438,6 +493,7 @@ int main(void)
     tcase_add_test(limits, destroying_leaves_strangers);
     tcase_add_test(limits, options_out_of_bounds);
     tcase_add_test(limits, figures_are_plausible);
+    tcase_add_test(limits, few_descriptors);
     tcase_add_loop_test(limits, a_store_with_threads_gets_over_a_shortage, 0, 3);
     suite_add_tcase(suite, limits);
     return run_suite(suite);
