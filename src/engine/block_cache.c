@@ -461,6 +461,17 @@ struct block_fetcher *block_cache_fetcher_unwaiting(struct block_cache *cache)
     return &cache->unwaiting.base;
 }
 
+void block_cache_drop(struct block_cache *cache, uint64_t file_id, uint64_t offset)
+{
+    const uint64_t hash = block_hash(file_id, offset);
+    struct block_shard *shard = shard_of(cache, hash);
+    mutex_lock(&shard->lock);
+    struct cached_block *block = find_locked(shard, hash, file_id, offset)->block;
+    if (block != NULL && atomic_load_explicit(&block->references, memory_order_acquire) == 1)
+        remove_locked(cache, shard, block);
+    mutex_unlock(&shard->lock);
+}
+
 void block_cache_trim(struct block_cache *cache, size_t more_bytes)
 {
     size_t share = shard_share(cache, more_bytes);

@@ -31,6 +31,9 @@ struct block_fetcher *block_cache_fetcher(struct block_cache *cache);
  * fetched, either may release. */
 struct block_fetcher *block_cache_fetcher_unwaiting(struct block_cache *cache);
 
+/* Lets go of a block that nobody will ask for any more; one that is pinned goes in its turn. */
+void block_cache_drop(struct block_cache *cache, uint64_t file_id, uint64_t offset);
+
 /* Evicts what is beyond the budget, or beyond what others leave that are to have `more_bytes`. */
 void block_cache_trim(struct block_cache *cache, size_t more_bytes);
 

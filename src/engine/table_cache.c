@@ -293,6 +293,13 @@ struct sstable_reader *table_handle_reader(struct table_handle *handle)
     return handle->reader;
 }
 
+static void blocks_drop(struct table_cache *cache, const struct table_handle *handle)
+{
+    const struct sstable_index *index = sstable_reader_index(handle->reader);
+    for (size_t at = 0; at < index->count; at++)
+        block_cache_drop(cache->blocks, handle->file_id, sstable_index_offset(index, at));
+}
+
 void table_cache_drop(struct table_cache *cache, uint64_t file_id)
 {
     uint64_t hash = hash_mix(file_id);
@@ -302,8 +309,10 @@ void table_cache_drop(struct table_cache *cache, uint64_t file_id)
     if (handle != NULL)
         remove_locked(shard, handle);
     mutex_unlock(&shard->lock);
-    if (handle != NULL)
-        handle_unref(cache, handle);
+    if (handle == NULL)
+        return;
+    blocks_drop(cache, handle);
+    handle_unref(cache, handle);
 }
 
 size_t table_cache_open_count(struct table_cache *cache)

@@ -36,8 +36,9 @@ struct sstable_reader *table_handle_reader(struct table_handle *handle);
 /* Closes tables as long as they take more memory than they may. */
 void table_cache_trim(struct table_cache *cache);
 
-/* Closes a table that is gone, when its last pin goes. Its blocks are asked for no more, and the
- * cache evicts them in their turn; a table's id is never given again. */
+/* Closes a table that is gone, when its last pin goes, and lets its blocks go, which would keep
+ * others out for long. (Those of a table that was closed before are evicted in their turn.) A
+ * table's id is never given again. */
 void table_cache_drop(struct table_cache *cache, uint64_t file_id);
 
 size_t table_cache_open_count(struct table_cache *cache);

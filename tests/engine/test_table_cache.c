@@ -156,12 +156,42 @@ START_TEST(second_chance)
 }
 END_TEST
 
+static struct block_ref fetch_first(struct fixture *f, struct table_handle *handle)
+{
+    struct sstable_reader *reader = table_handle_reader(handle);
+    struct block_fetcher *fetcher = table_cache_fetcher(f->cache);
+    struct block_ref ref = {0};
+    ck_assert_int_eq(fetcher->fetch(fetcher, reader,
+                                    sstable_index_handle(sstable_reader_index(reader), 0), true,
+                                    &ref),
+                     VARVE_OK);
+    return ref;
+}
+
+/* Its blocks are no longer kept, but for one in use; those of others are. */
 START_TEST(dropped_table)
 {
     struct fixture f;
     set_up(&f, TABLES);
-    struct table_handle *handle = acquire(&f, 2);
+    struct block_fetcher *fetcher = table_cache_fetcher(f.cache);
+    struct table_handle *handle = acquire(&f, 2), *pinned = acquire(&f, 4), *other = acquire(&f, 5);
+    struct block_ref first = fetch_first(&f, handle), used = fetch_first(&f, pinned),
+                     kept = fetch_first(&f, other);
+    fetcher->release(fetcher, &first);
+    fetcher->release(fetcher, &kept);
+    const size_t bytes = stats_of(&f).bytes;
     table_cache_drop(f.cache, 3);
+    const size_t less = stats_of(&f).bytes;
+    ck_assert_uint_lt(less, bytes);
+    table_cache_drop(f.cache, 5);
+    ck_assert_uint_eq(stats_of(&f).bytes, less);
+    fetcher->release(fetcher, &used);
+    table_cache_release(f.cache, pinned);
+    kept = fetch_first(&f, other);
+    ck_assert(!kept.was_read);
+    fetcher->release(fetcher, &kept);
+    table_cache_release(f.cache, other);
+    table_cache_drop(f.cache, 6);
     ck_assert_uint_eq(table_cache_open_count(f.cache), 1); /* pinned */
     ck_assert_uint_eq(sstable_reader_file_id(table_handle_reader(handle)), 3);
     table_cache_release(f.cache, handle);
