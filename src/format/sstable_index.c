@@ -19,7 +19,6 @@
 #include "format/block.h"
 
 #define PREFIX_BYTES sizeof(uint64_t)
-#define DATA_BYTES_LIMIT (UINT64_C(1) << 33) /* one bit more than an offset has */
 #define TAIL_BYTES_MIN (1u + ENTRY_TAG_BYTES)
 #define ENTRY_BYTES_MIN (3u + 1u + ENTRY_TAG_BYTES + 2u) /* three sizes, a key, a handle */
 
@@ -58,7 +57,9 @@ static size_t common_size(struct varve_slice a, struct varve_slice b)
 struct separators {
     size_t count;
     uint32_t *ends;
-    uint8_t *bytes; /* internal keys one behind the other */
+    uint8_t *bytes;              /* internal keys one behind the other */
+    size_t count_max, bytes_max; /* for which there is room */
+    uint64_t data_end;           /* which no block ends beyond */
 };
 
 static struct varve_slice separator_at(const struct separators *separators, size_t at)
@@ -68,10 +69,13 @@ static struct varve_slice separator_at(const struct separators *separators, size
 }
 
 static enum varve_status separators_new(struct separators *separators, uint64_t count,
-                                        size_t block_bytes)
+                                        size_t block_bytes, uint64_t data_end)
 {
     if (count == 0 || count > block_bytes / ENTRY_BYTES_MIN)
         return status_raise(VARVE_CORRUPT);
+    separators->count_max = (size_t)count;
+    separators->bytes_max = block_bytes;
+    separators->data_end = data_end;
     separators->ends = malloc((size_t)count * sizeof *separators->ends);
     separators->bytes = malloc(block_bytes); /* each stands whole in the block */
     if (separators->ends == NULL || separators->bytes == NULL)
@@ -85,33 +89,30 @@ static void separators_deinit(struct separators *separators)
     free(separators->bytes);
 }
 
-static enum varve_status offsets_new(struct sstable_index *index, uint64_t count)
+static enum varve_status offsets_new(struct sstable_index *index, uint64_t count, uint64_t data_end)
 {
-    index->offsets = malloc(((size_t)count + 1) * sizeof *index->offsets);
-    if (index->offsets == NULL)
-        return status_raise(VARVE_NO_MEMORY);
-    index->offsets[0] = 0;
-    index->high_at = SIZE_MAX;
-    return VARVE_OK;
+    if (data_end <= UINT32_MAX)
+        index->offsets = malloc(((size_t)count + 1) * sizeof *index->offsets);
+    else
+        index->far = malloc(((size_t)count + 1) * sizeof *index->far);
+    return index->offsets != NULL || index->far != NULL ? VARVE_OK : status_raise(VARVE_NO_MEMORY);
 }
 
-/* Offset `at`, which none behind it is below. */
 static void offset_set(struct sstable_index *index, size_t at, uint64_t offset)
 {
-    index->offsets[at] = (uint32_t)offset;
-    if (offset > UINT32_MAX && index->high_at == SIZE_MAX)
-        index->high_at = at;
+    if (index->far == NULL)
+        index->offsets[at] = (uint32_t)offset;
+    else
+        index->far[at] = offset;
 }
 
-/* Takes the next separator and handle; there is room for `count_max` and for `bytes_max` bytes of
- * separators. */
+/* Takes the next separator and handle. */
 static enum varve_status entry_take(struct sstable_index *index, struct separators *separators,
-                                    struct varve_slice key, struct varve_slice value,
-                                    uint64_t count_max, size_t bytes_max)
+                                    struct varve_slice key, struct varve_slice value)
 {
     struct block_handle handle = {0};
     const size_t at = separators->count, begin = at != 0 ? separators->ends[at - 1] : 0;
-    if (at == count_max || key.size > bytes_max - begin)
+    if (at == separators->count_max || key.size > separators->bytes_max - begin)
         return status_raise(VARVE_CORRUPT);
     if (!block_handle_decode(value, &handle) || handle.offset != sstable_index_offset(index, at) ||
         handle.size == 0 || handle.size > UINT64_MAX - SSTABLE_BLOCK_TRAILER_BYTES - handle.offset)
@@ -119,8 +120,8 @@ static enum varve_status entry_take(struct sstable_index *index, struct separato
     if (at != 0 && entry_key_compare(separator_at(separators, at - 1), key) >= 0)
         return status_raise(VARVE_CORRUPT);
     const uint64_t end = handle.offset + handle.size + SSTABLE_BLOCK_TRAILER_BYTES;
-    if (end >= DATA_BYTES_LIMIT)
-        return status_raise(VARVE_CORRUPT); /* no more than data_end, which is below */
+    if (end > separators->data_end)
+        return status_raise(VARVE_CORRUPT);
     memcpy(separators->bytes + begin, key.data, key.size);
     separators->ends[at] = (uint32_t)(begin + key.size);
     offset_set(index, at + 1, end);
@@ -129,14 +130,14 @@ static enum varve_status entry_take(struct sstable_index *index, struct separato
 }
 
 static enum varve_status entries_take(struct sstable_index *index, struct separators *separators,
-                                      struct varve_slice block, uint64_t count_max)
+                                      struct varve_slice block)
 {
     struct block_iterator it = {0};
     enum varve_status status = block_iterator_init(&it, block);
     if (status == VARVE_OK)
         block_iterator_seek_first(&it);
     while (status == VARVE_OK && it.base.valid) {
-        status = entry_take(index, separators, it.base.key, it.base.value, count_max, block.size);
+        status = entry_take(index, separators, it.base.key, it.base.value);
         if (status == VARVE_OK)
             block_iterator_next(&it);
     }
@@ -213,13 +214,13 @@ enum varve_status sstable_index_init(struct sstable_index *index, struct varve_s
     struct sstable_index made = {0};
     struct separators separators = {0};
     const uint64_t count = properties->data_block_count;
-    if (data_end >= DATA_BYTES_LIMIT)
-        return status_raise(VARVE_UNSUPPORTED);
-    enum varve_status status = separators_new(&separators, count, block.size);
+    enum varve_status status = separators_new(&separators, count, block.size, data_end);
     if (status == VARVE_OK)
-        status = offsets_new(&made, count);
+        status = offsets_new(&made, count, data_end);
     if (status == VARVE_OK)
-        status = entries_take(&made, &separators, block, count);
+        offset_set(&made, 0, 0);
+    if (status == VARVE_OK)
+        status = entries_take(&made, &separators, block);
     if (status == VARVE_OK && !index_agrees(&made, &separators, properties, data_end))
         status = status_raise(VARVE_CORRUPT);
     if (status == VARVE_OK)
@@ -236,6 +237,7 @@ void sstable_index_deinit(struct sstable_index *index)
 {
     free(index->prefixes);
     free(index->offsets);
+    free(index->far);
     free(index->tail_ends);
     free(index->common);
     *index = (struct sstable_index){0};
@@ -243,9 +245,9 @@ void sstable_index_deinit(struct sstable_index *index)
 
 size_t sstable_index_memory_bytes(const struct sstable_index *index)
 {
-    return index->count *
-               (sizeof *index->prefixes + sizeof *index->offsets + sizeof *index->tail_ends) +
-           sizeof *index->offsets + index->common_bytes + index->tail_ends[index->count - 1];
+    const size_t offset_bytes = index->far == NULL ? sizeof *index->offsets : sizeof *index->far;
+    return index->count * (sizeof *index->prefixes + offset_bytes + sizeof *index->tail_ends) +
+           offset_bytes + index->common_bytes + index->tail_ends[index->count - 1];
 }
 
 static struct varve_slice tail_at(const struct sstable_index *index, size_t at)

@@ -11,16 +11,15 @@ struct sstable_index {
     size_t count;        /* of data blocks, at least 1 */
     size_t common_bytes; /* in front of all separators' user keys: the same in all */
     uint64_t *prefixes;  /* of each separator's user key, the next 8 bytes as a number */
-    uint32_t *offsets;   /* of each block, and behind the last one: their low 32 bits */
-    size_t high_at;      /* the first offset of 4 GiB or more; beyond all if there is none */
+    uint32_t *offsets;   /* of each block, and behind the last one */
+    uint64_t *far;       /* the same in place of `offsets` where the data end beyond 4 GiB */
     uint32_t *tail_ends; /* of what is left of each separator, behind `common` */
     uint8_t *common;     /* those bytes, and the tails one behind the other */
 };
 
 /* From the index block of a table with these properties, whose data blocks end at `data_end`.
  * VARVE_CORRUPT: separators that do not grow from no less than the smallest key to no less than the
- * largest, handles that do not tile the data, another count of blocks. VARVE_UNSUPPORTED: data of
- * 8 GiB or more, twice what a table is cut at. VARVE_NO_MEMORY. */
+ * largest, handles that do not tile the data, another count of blocks. VARVE_NO_MEMORY. */
 MUST_CHECK enum varve_status sstable_index_init(struct sstable_index *index,
                                                 struct varve_slice block,
                                                 const struct sstable_properties *properties,
@@ -38,7 +37,7 @@ bool sstable_index_user_key_is(const struct sstable_index *index, size_t at,
 /* Of block `at`, or with `count` behind the last one. */
 static inline uint64_t sstable_index_offset(const struct sstable_index *index, size_t at)
 {
-    return index->offsets[at] + ((uint64_t)(at >= index->high_at) << 32);
+    return index->far == NULL ? index->offsets[at] : index->far[at];
 }
 /* Of block `at` < count. */
 static inline struct block_handle sstable_index_handle(const struct sstable_index *index, size_t at)
