@@ -26,7 +26,9 @@
 #include "os/sync.h"
 
 #define SHARD_COUNT 16u
-#define BUCKET_COUNT 64u /* per shard: for 1,000 open tables about one in each */
+#define BUCKET_COUNT 256u /* per shard: for 4,000 open tables about one in each */
+
+#define CLOSED_MOST 64u /* in one call */
 
 /* So many stay open whatever they take: with fewer, every read would open what the one before it
  * has closed. */
@@ -182,11 +184,11 @@ static bool too_many(struct table_cache *cache, bool for_memory)
 }
 
 /* Closes tables while too many are open and one can be closed: after two rounds without one, all
- * are pinned. */
+ * are pinned. No more than a few at a time, for others may wait for the caller. */
 static void trim(struct table_cache *cache, bool for_memory)
 {
     size_t tries = 2 * SHARD_COUNT;
-    while (tries > 0 && too_many(cache, for_memory)) {
+    for (size_t left = CLOSED_MOST; left > 0 && tries > 0 && too_many(cache, for_memory); left--) {
         size_t at = atomic_fetch_add_explicit(&cache->hand, 1, memory_order_relaxed);
         struct table_shard *shard = &cache->shards[at % SHARD_COUNT];
         mutex_lock(&shard->lock);

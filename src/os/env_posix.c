@@ -144,10 +144,14 @@ static enum varve_status file_store(struct env_file *file, uint64_t offset, stru
     return status == VARVE_UNSUPPORTED ? file_write(file, offset, data) : status;
 }
 
-/* A failure shows in the sync, too. */
+/* Whole pages: one that is about to be written to again waits for the next call, or the sync. A
+ * failure shows in the sync, too. */
 static void file_will_sync(struct env_file *file, uint64_t offset, uint64_t size)
 {
-    sync_file_range(posix_file(file)->fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE);
+    const uint64_t page = 4096, begin = offset / page * page, end = (offset + size) / page * page;
+    if (end > begin)
+        sync_file_range(posix_file(file)->fd, (off_t)begin, (off_t)(end - begin),
+                        SYNC_FILE_RANGE_WRITE);
 }
 
 /* Not repeated even when interrupted: a second try may report success for pages that the first one
