@@ -38,6 +38,7 @@
 #define WAIT_MS_MAX 5000
 #define RECOVERY_NOTICE "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=recovering"
 #define FILES_BESIDE_CONNECTIONS 256u
+#define OPEN_TABLES_LEAST 16u /* that the option may ask for */
 
 struct server {
     struct service service;
@@ -86,6 +87,18 @@ static void raise_file_limit(const struct server *server)
         journal_print(server->service.journal, VARVE_LOG_WARNING,
                       "only %llu file descriptors are allowed where up to %llu may be needed",
                       (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
+}
+
+/* As many as were asked for, or as the descriptors that there are leave beside connections. */
+static size_t open_tables_most(const struct service_config *config)
+{
+    const rlim_t others = config->max_connections + FILES_BESIDE_CONNECTIONS;
+    const size_t asked = config->engine.open_tables_max;
+    struct rlimit limit = {0};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= others + asked)
+        return asked;
+    return limit.rlim_cur > others + OPEN_TABLES_LEAST ? (size_t)(limit.rlim_cur - others)
+                                                       : OPEN_TABLES_LEAST;
 }
 
 static size_t loop_count(const struct service_config *config)
@@ -166,6 +179,7 @@ static void *open_store(void *context)
 static enum varve_status start_opener(struct server *server, struct varve_error *ret_error)
 {
     server->options = server->service.config->engine;
+    server->options.open_tables_max = open_tables_most(server->service.config);
     server->options.log = journal_log;
     server->options.log_context = (void *)(uintptr_t)server->service.journal;
     if (pthread_create(&server->opener, NULL, open_store, server) != 0)

@@ -333,6 +333,41 @@ class SlowReader(ProcessCase):
         return self.daemon.request("GET", "/stats").json()["memory"]["memtable_bytes"]
 
 
+class FewDescriptors(ProcessCase):
+    """More tables than what connections leave of the files that the process may have."""
+
+    env = {"VARVE_MAX_CONNECTIONS": "8", "VARVE_MEMTABLE_BYTES": "64KiB",
+           "VARVE_TABLE_BYTES": "64KiB", "VARVE_COMPRESSION_BOTTOM": "none"}
+    descriptors, tables = 330, 66  # 8 for connections, 256 beside
+
+    def setUp(self):
+        varved = os.environ.get("VARVED")
+        super().setUp()
+        self.daemon.stop()
+        script = os.path.join(self.daemon.dir, "varved")
+        with open(script, "w", encoding="utf-8") as out:
+            out.write('#!/bin/sh\nulimit -n %d\nexec "%s" "$@"\n'
+                      % (self.descriptors, os.path.abspath(varved)))
+        os.chmod(script, 0o755)
+        os.environ["VARVED"] = script
+        try:
+            self.daemon.start()
+        finally:
+            os.environ["VARVED"] = varved
+
+    def test_tables_leave_enough_to_connections(self):
+        values = {"k%d" % n: bytes([n % 256]) * 60000 for n in range(4 * self.tables)}
+        for key, value in values.items():
+            self.put(key, value, "?sync=false")
+        answer = self.daemon.request("POST", "/admin/compact?wait=true")
+        self.assertEqual(answer.status, 200, answer)
+        for key, value in values.items():
+            self.assertEqual(self.get(key), value)
+        index = self.daemon.request("GET", "/stats").json()["index"]
+        self.assertGreater(index["tables_open"], self.tables // 2)  # of twice as many
+        self.assertLessEqual(index["tables_open"], self.tables)
+
+
 class JsonLog(ProcessCase):
     env = {"VARVE_LOG_FORMAT": "json", "VARVE_LOG_LEVEL": "debug"}
 
