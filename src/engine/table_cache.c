@@ -6,10 +6,9 @@
  *
  * The limit is one for all shards. When it is passed, or when open tables take more of the cache's
  * budget than they may (which is looked at where it grows, not with every read), tables are closed
- * that nobody pins. This is
- * CLOCK: a hand goes round the shards, and through the handles of each; one that was asked for
- * since the hand came by stays until the next round. So it is roughly the least recently used that
- * goes, and a hit moves nothing.
+ * that nobody pins. This is CLOCK: a hand goes round the shards, and through the handles of each;
+ * one that was asked for since the hand came by stays until the next round. So it is roughly the
+ * least recently used that goes, and a hit moves nothing.
  *
  * A table is opened with no lock held. Two threads may open the same one at once; the first to come
  * back puts its handle in, the other drops its own.
