@@ -17,6 +17,7 @@
 /* Pieces of memtable memory, and how many of them rest between memtables. */
 #define MEMTABLE_CHUNK_BYTES_MOST ARENA_HUGE_CHUNK_BYTES
 #define MEMTABLE_CHUNKS_LEAST 8u
+#define URGENT_WORKERS 2u /* a flush, and what the log is owed */
 #define MEMTABLE_FILTER_FRACTION 64u /* two bytes for each entry of 128 */
 
 /* The part of a memory budget that batches in the queue may take. */
@@ -305,7 +306,8 @@ static enum varve_status parts_new(struct varve_db *db)
 
     enum varve_status status = manifest_state_init(&db->manifest.mu.state);
     if (status == VARVE_OK)
-        status = thread_pool_new(db->stepped ? 0 : options->compaction_workers + 2, "varve-work",
+        status = thread_pool_new(db->stepped ? 0 : URGENT_WORKERS,
+                                 db->stepped ? 0 : options->compaction_workers, "varve-work",
                                  &db->pool);
     if (status == VARVE_OK)
         status = memtable_pool_new(chunk, options->memtable_bytes,

@@ -1,10 +1,11 @@
 /*
- * Two queues, one lock. A worker takes an urgent job if there is one; a patient one only while
- * fewer than workers - 1 run, so one worker is always free for the next urgent job.
+ * A queue a kind, one lock. A worker takes jobs of its own kind alone: so merges, which may last for
+ * minutes, never keep a flush waiting, and those who carry them out can be of lower priority for
+ * good (without privileges a thread cannot take that back).
  *
- * Wake-ups: each submission signals once. A worker that finds only patient jobs beyond their limit
- * sleeps on, or while the pool ends, goes; that loses nothing, as whoever ends a job looks at the
- * queues again itself.
+ * Wake-ups: each submission signals one worker of its kind. Whoever ends a job looks at its queue
+ * again, so a signal that nobody waits for is not missed. A job may submit one of the other kind, so
+ * while the pool ends no worker goes before the last job of all is done, and that wakes them.
  */
 #include "os/thread_pool.h"
 
@@ -14,14 +15,26 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "os/sync.h"
 
 #define THREAD_NAME_BYTES 16 /* the kernel's limit, NUL included */
 
+/* By so much below another thread, one gets a quarter of a processor that both want: readers and
+ * writers go first, and merges still come to what the writers wait for once they are held up. */
+#define PATIENT_NICE 5
+
 struct job_queue {
     struct thread_job *first;
     struct thread_job **end;
+    struct cond wake;
+};
+
+struct worker {
+    struct thread_pool *pool;
+    enum thread_job_kind kind;
+    pthread_t thread;
 };
 
 struct thread_pool {
@@ -30,18 +43,18 @@ struct thread_pool {
     char name[THREAD_NAME_BYTES];
     struct {
         struct mutex lock;
-        struct cond wake;
-        struct job_queue urgent, patient;
-        size_t patient_running;
+        struct job_queue queues[THREAD_JOB_KINDS];
+        size_t unfinished; /* jobs, queued or running */
         bool stopping;
     } mu;
-    pthread_t threads[];
+    struct worker workers[];
 };
 
 static void queue_init(struct job_queue *queue)
 {
     queue->first = NULL;
     queue->end = &queue->first;
+    cond_init(&queue->wake);
 }
 
 static void queue_push(struct job_queue *queue, struct thread_job *job)
@@ -63,55 +76,55 @@ static struct thread_job *queue_pop(struct job_queue *queue)
     return job;
 }
 
-/* The next job that a worker may run now, or NULL. */
-static struct thread_job *pool_take_locked(struct thread_pool *pool)
+static void pool_wake_all_locked(struct thread_pool *pool)
 {
-    assert(mutex_is_held(&pool->mu.lock));
-    struct thread_job *job = queue_pop(&pool->mu.urgent);
-    if (job != NULL)
-        return job;
-    if (pool->worker_count != 0 && pool->mu.patient_running >= pool->worker_count - 1)
-        return NULL;
-    return queue_pop(&pool->mu.patient);
+    for (size_t i = 0; i < THREAD_JOB_KINDS; i++)
+        cond_broadcast(&pool->mu.queues[i].wake);
 }
 
-/* The job is its owner's again once `run` begins, so its kind is read before. */
+/* The job is its owner's again once `run` begins. */
 static void pool_run_locked(struct thread_pool *pool, struct thread_job *job)
 {
     assert(mutex_is_held(&pool->mu.lock));
-    bool patient = job->kind == THREAD_JOB_PATIENT;
-    pool->mu.patient_running += patient;
     mutex_unlock(&pool->mu.lock);
     job->run(job);
     mutex_lock(&pool->mu.lock);
-    pool->mu.patient_running -= patient;
+    if (--pool->mu.unfinished == 0 && pool->mu.stopping)
+        pool_wake_all_locked(pool);
 }
 
 static void *worker_main(void *context)
 {
-    struct thread_pool *pool = context;
+    struct worker *worker = context;
+    struct thread_pool *pool = worker->pool;
+    struct job_queue *queue = &pool->mu.queues[worker->kind];
     pthread_setname_np(pthread_self(), pool->name);
+    /* Of this thread alone, on Linux. Where it is refused, merges take a full share. */
+    if (worker->kind == THREAD_JOB_PATIENT)
+        (void)!nice(PATIENT_NICE);
     mutex_lock(&pool->mu.lock);
     for (;;) {
-        struct thread_job *job = pool_take_locked(pool);
+        struct thread_job *job = queue_pop(queue);
         if (job != NULL)
             pool_run_locked(pool, job);
-        else if (pool->mu.stopping)
+        else if (pool->mu.stopping && pool->mu.unfinished == 0)
             break;
         else
-            cond_wait(&pool->mu.wake, &pool->mu.lock);
+            cond_wait(&queue->wake, &pool->mu.lock);
     }
     mutex_unlock(&pool->mu.lock);
     return NULL;
 }
 
 /* Workers take no signals: those belong to the threads of the program. */
-static enum varve_status pool_start_worker(struct thread_pool *pool)
+static enum varve_status pool_start_worker(struct thread_pool *pool, enum thread_job_kind kind)
 {
+    struct worker *worker = &pool->workers[pool->started_count];
     sigset_t all, before;
+    *worker = (struct worker){.pool = pool, .kind = kind};
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&pool->threads[pool->started_count], NULL, worker_main, pool);
+    int error = pthread_create(&worker->thread, NULL, worker_main, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error != 0)
         return status_raise(VARVE_IO);
@@ -119,24 +132,25 @@ static enum varve_status pool_start_worker(struct thread_pool *pool)
     return VARVE_OK;
 }
 
-enum varve_status thread_pool_new(size_t workers, const char *name, struct thread_pool **ret_pool)
+enum varve_status thread_pool_new(size_t urgent_workers, size_t patient_workers, const char *name,
+                                  struct thread_pool **ret_pool)
 {
-    if (workers == 1)
-        return status_raise(VARVE_INVALID);
-    if (workers > (SIZE_MAX - sizeof(struct thread_pool)) / sizeof(pthread_t))
+    const size_t most = (SIZE_MAX - sizeof(struct thread_pool)) / sizeof(struct worker);
+    if (urgent_workers > most || patient_workers > most - urgent_workers)
         return status_raise(VARVE_NO_MEMORY);
-    struct thread_pool *pool = calloc(1, sizeof *pool + workers * sizeof pool->threads[0]);
+    const size_t workers = urgent_workers + patient_workers;
+    struct thread_pool *pool = calloc(1, sizeof *pool + workers * sizeof pool->workers[0]);
     if (pool == NULL)
         return status_raise(VARVE_NO_MEMORY);
     pool->worker_count = workers;
     snprintf(pool->name, sizeof pool->name, "%s", name);
     mutex_init(&pool->mu.lock);
-    cond_init(&pool->mu.wake);
-    queue_init(&pool->mu.urgent);
-    queue_init(&pool->mu.patient);
+    for (size_t i = 0; i < THREAD_JOB_KINDS; i++)
+        queue_init(&pool->mu.queues[i]);
     enum varve_status status = VARVE_OK;
     while (status == VARVE_OK && pool->started_count < workers)
-        status = pool_start_worker(pool);
+        status = pool_start_worker(pool, pool->started_count < urgent_workers ? THREAD_JOB_URGENT
+                                                                              : THREAD_JOB_PATIENT);
     if (status != VARVE_OK) {
         thread_pool_free(pool);
         return status;
@@ -151,24 +165,27 @@ void thread_pool_free(struct thread_pool *pool)
         return;
     mutex_lock(&pool->mu.lock);
     pool->mu.stopping = true;
-    cond_broadcast(&pool->mu.wake);
+    pool_wake_all_locked(pool);
     mutex_unlock(&pool->mu.lock);
     for (size_t i = 0; i < pool->started_count; i++)
-        pthread_join(pool->threads[i], NULL);
+        pthread_join(pool->workers[i].thread, NULL);
     if (pool->worker_count == 0) {
         while (thread_pool_step(pool)) {
         }
     }
-    cond_deinit(&pool->mu.wake);
+    for (size_t i = 0; i < THREAD_JOB_KINDS; i++)
+        cond_deinit(&pool->mu.queues[i].wake);
     mutex_deinit(&pool->mu.lock);
     free(pool);
 }
 
 void thread_pool_submit(struct thread_pool *pool, struct thread_job *job)
 {
+    struct job_queue *queue = &pool->mu.queues[job->kind];
     mutex_lock(&pool->mu.lock);
-    queue_push(job->kind == THREAD_JOB_URGENT ? &pool->mu.urgent : &pool->mu.patient, job);
-    cond_signal(&pool->mu.wake);
+    queue_push(queue, job);
+    pool->mu.unfinished++;
+    cond_signal(&queue->wake);
     mutex_unlock(&pool->mu.lock);
 }
 
@@ -176,7 +193,9 @@ bool thread_pool_step(struct thread_pool *pool)
 {
     assert(pool->worker_count == 0);
     mutex_lock(&pool->mu.lock);
-    struct thread_job *job = pool_take_locked(pool);
+    struct thread_job *job = queue_pop(&pool->mu.queues[THREAD_JOB_URGENT]);
+    if (job == NULL)
+        job = queue_pop(&pool->mu.queues[THREAD_JOB_PATIENT]);
     if (job != NULL)
         pool_run_locked(pool, job);
     mutex_unlock(&pool->mu.lock);

@@ -1,6 +1,7 @@
 /*
- * os/thread_pool.h: background workers. Jobs come in two kinds: urgent ones (flushes) go first, and
- * patient ones (merges) never take the last free worker.
+ * os/thread_pool.h: background workers. Jobs come in two kinds, each with workers of its own: urgent
+ * ones (flushes), for which somebody waits or will soon, and patient ones (merges), whose workers
+ * give way to all other threads where processors are short.
  *
  * A pool with no workers is stepped by hand, one job a call on the calling thread, so that a test
  * replays a run. Thread safe.
@@ -16,6 +17,7 @@
 struct thread_pool;
 
 enum thread_job_kind { THREAD_JOB_URGENT, THREAD_JOB_PATIENT };
+#define THREAD_JOB_KINDS 2
 
 /* Embedded by its owner and the owner's again when `run` begins (it may submit itself anew). */
 struct thread_job {
@@ -24,10 +26,11 @@ struct thread_job {
     struct thread_job *next;
 };
 
-/* `workers` 0: stepped by hand; else 2 or more. `name` (up to 15 bytes) names the threads.
+/* So many workers for urgent and for patient jobs; none at all: stepped by hand. A kind without
+ * workers in a pool that has some is not submitted. `name` (up to 15 bytes) names the threads.
  * VARVE_NO_MEMORY, VARVE_IO when a thread cannot be made. Caller frees with thread_pool_free. */
-MUST_CHECK enum varve_status thread_pool_new(size_t workers, const char *name,
-                                             struct thread_pool **ret_pool);
+MUST_CHECK enum varve_status thread_pool_new(size_t urgent_workers, size_t patient_workers,
+                                             const char *name, struct thread_pool **ret_pool);
 
 /* Runs what is queued, waits for what runs, ends the threads. Takes NULL. */
 void thread_pool_free(struct thread_pool *pool);

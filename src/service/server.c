@@ -33,7 +33,8 @@
 #include "service/service.h"
 #include "service/settings.h"
 
-#define WORKERS 4u /* patient jobs take all but one of them */
+#define WORKERS 4u
+#define PATIENT_WORKERS 3u /* for backups, and waits for what was asked for by hand */
 #define SCANNERS_MIN 2u
 #define WAIT_MS_MAX 5000
 #define RECOVERY_NOTICE "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=recovering"
@@ -149,9 +150,9 @@ static enum varve_status start_loops(struct server *server, struct varve_error *
 {
     struct service *service = &server->service;
     size_t scanners = service->loop_count > SCANNERS_MIN ? service->loop_count : SCANNERS_MIN;
-    enum varve_status status = thread_pool_new(WORKERS, "work", &service->workers);
+    enum varve_status status = thread_pool_new(WORKERS, PATIENT_WORKERS, "work", &service->workers);
     if (status == VARVE_OK)
-        status = thread_pool_new(scanners, "scan", &service->scanners);
+        status = thread_pool_new(scanners, 0, "scan", &service->scanners);
     for (size_t i = 0; status == VARVE_OK && i < service->loop_count; i++) {
         status = event_loop_start(service->loops[i]);
         if (status == VARVE_OK)

@@ -11,7 +11,6 @@
 #include "programs/bench/process.h"
 #include "programs/bench/ycsb.h"
 
-#define POOL_THREADS_MIN 2
 #define NS_PER_S 1000000000u
 
 _Static_assert(OPTIONS_THREADS_MAX <= FLOW_LANES, "each thread needs a lane of its own");
@@ -233,8 +232,7 @@ enum varve_status crew_run(const struct crew_orders *orders, struct crew_result 
     for (size_t i = 0; status == VARVE_OK && i < crew.count; i++)
         status = member_init(&crew.members[i], &crew, orders, i);
     if (status == VARVE_OK)
-        status = thread_pool_new(crew.count < POOL_THREADS_MIN ? POOL_THREADS_MIN : crew.count,
-                                 "bench", &pool);
+        status = thread_pool_new(crew.count, 0, "bench", &pool);
     if (status != VARVE_OK) {
         status = error_set(ret_error, status, NULL, STATUS_NO_OFFSET, "%s: cannot begin: %s",
                            orders->workload->name, varve_status_text(status));

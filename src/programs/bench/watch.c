@@ -9,7 +9,6 @@
 #include "programs/bench/process.h"
 
 #define WATCH_EVERY_MS 200
-#define WATCH_THREADS 2 /* the fewest that a pool has */
 
 struct watch {
     struct thread_job job; /* the first field, so that a job is its watch */
@@ -66,7 +65,7 @@ enum varve_status watch_start(const char *path, struct progress *progress, struc
     watch->job = (struct thread_job){.run = watch_run, .kind = THREAD_JOB_URGENT};
     mutex_init(&watch->mu.lock);
     cond_init(&watch->mu.ends);
-    enum varve_status status = thread_pool_new(WATCH_THREADS, "watch", &watch->pool);
+    enum varve_status status = thread_pool_new(1, 0, "watch", &watch->pool);
     if (status != VARVE_OK) {
         watch_free(watch);
         return status;

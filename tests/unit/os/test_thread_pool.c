@@ -1,8 +1,9 @@
-/* Urgent jobs first, a worker always free for them, and nothing that was queued is lost. */
+/* Workers of its own for each kind of job, and nothing that was submitted is lost. */
 #include <check.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "must.h"
@@ -11,7 +12,8 @@
 #include "run_suite.h"
 
 #define PATIENCE_MS 20000 /* after which a wait counts as failed */
-#define WORKERS 3
+#define URGENT_WORKERS 1
+#define PATIENT_WORKERS 2
 #define PATIENT_JOBS 8
 
 /* What the jobs of a test share. */
@@ -106,7 +108,7 @@ static bool wait_until_locked(const unsigned *counter, unsigned value)
 START_TEST(stepped_pool_runs_urgent_first)
 {
     struct thread_pool *pool = NULL;
-    ck_assert_int_eq(thread_pool_new(0, "test", &pool), VARVE_OK);
+    ck_assert_int_eq(thread_pool_new(0, 0, "test", &pool), VARVE_OK);
     ck_assert(!thread_pool_step(pool));
     struct scene_job a = scene_job(THREAD_JOB_PATIENT, note_letter, 'a');
     struct scene_job b = scene_job(THREAD_JOB_URGENT, note_letter, 'b');
@@ -129,8 +131,8 @@ END_TEST
 
 START_TEST(job_may_submit_itself)
 {
-    for (size_t workers = 0; workers <= WORKERS; workers += WORKERS) {
-        ck_assert_int_eq(thread_pool_new(workers, "test", &scene.pool), VARVE_OK);
+    for (size_t workers = 0; workers <= 2; workers++) {
+        ck_assert_int_eq(thread_pool_new(workers, workers, "test", &scene.pool), VARVE_OK);
         scene.done = 0;
         struct scene_job urgent = scene_job(THREAD_JOB_URGENT, submit_again, 'u');
         struct scene_job patient = scene_job(THREAD_JOB_PATIENT, submit_again, 'p');
@@ -143,10 +145,10 @@ START_TEST(job_may_submit_itself)
 }
 END_TEST
 
-START_TEST(patient_jobs_never_take_the_last_worker)
+START_TEST(patient_jobs_never_hold_urgent_ones_up)
 {
     struct thread_pool *pool = NULL;
-    ck_assert_int_eq(thread_pool_new(WORKERS, "test", &pool), VARVE_OK);
+    ck_assert_int_eq(thread_pool_new(URGENT_WORKERS, PATIENT_WORKERS, "test", &pool), VARVE_OK);
     struct scene_job patient[PATIENT_JOBS];
     struct scene_job urgent[3];
     for (int i = 0; i < PATIENT_JOBS; i++) {
@@ -154,10 +156,10 @@ START_TEST(patient_jobs_never_take_the_last_worker)
         thread_pool_submit(pool, &patient[i].job);
     }
     mutex_lock(&scene.lock);
-    bool started = wait_until_locked(&scene.patient_started, WORKERS - 1);
+    bool started = wait_until_locked(&scene.patient_started, PATIENT_WORKERS);
     mutex_unlock(&scene.lock);
     ck_assert(started);
-    for (int i = 0; i < 3; i++) { /* all others are held up at the gate */
+    for (int i = 0; i < 3; i++) { /* all patient ones are held up at the gate */
         urgent[i] = scene_job(THREAD_JOB_URGENT, urgent_passes, 'u');
         thread_pool_submit(pool, &urgent[i].job);
         mutex_lock(&scene.lock);
@@ -171,7 +173,7 @@ START_TEST(patient_jobs_never_take_the_last_worker)
     mutex_unlock(&scene.lock);
     thread_pool_free(pool);
     ck_assert_uint_eq(scene.done, PATIENT_JOBS);
-    ck_assert_uint_le(scene.patient_running_max, WORKERS - 1);
+    ck_assert_uint_le(scene.patient_running_max, PATIENT_WORKERS);
 }
 END_TEST
 
@@ -181,7 +183,7 @@ START_TEST(freeing_runs_what_is_queued)
         struct thread_pool *pool = NULL;
         scene.done = 0;
         scene.gate_open = true;
-        ck_assert_int_eq(thread_pool_new(2, "test", &pool), VARVE_OK);
+        ck_assert_int_eq(thread_pool_new(0, 2, "test", &pool), VARVE_OK);
         struct scene_job jobs[PATIENT_JOBS];
         for (int i = 0; i < PATIENT_JOBS; i++) {
             jobs[i] = scene_job(THREAD_JOB_PATIENT, wait_at_gate, 'p');
@@ -198,10 +200,62 @@ START_TEST(sleeping_workers_are_woken_to_end)
 {
     for (int round = 0; round < 20; round++) {
         struct thread_pool *pool = NULL;
-        ck_assert_int_eq(thread_pool_new(WORKERS, "test", &pool), VARVE_OK);
+        ck_assert_int_eq(thread_pool_new(URGENT_WORKERS, PATIENT_WORKERS, "test", &pool), VARVE_OK);
         usleep(1000);
         thread_pool_free(pool);
     }
+}
+END_TEST
+
+/* A job of either kind whose last act is to submit one of the other, while the pool ends. */
+static void submit_other(struct thread_job *job)
+{
+    struct scene_job *self = (struct scene_job *)job;
+    mutex_lock(&scene.lock);
+    scene.done++;
+    mutex_unlock(&scene.lock);
+    job->kind = job->kind == THREAD_JOB_URGENT ? THREAD_JOB_PATIENT : THREAD_JOB_URGENT;
+    usleep(100);
+    if (self->again-- > 0)
+        thread_pool_submit(scene.pool, job);
+}
+
+START_TEST(freeing_waits_for_what_jobs_submit)
+{
+    for (size_t workers = 0; workers <= 2; workers++) {
+        for (int kind = 0; kind < THREAD_JOB_KINDS; kind++) {
+            ck_assert_int_eq(thread_pool_new(workers, workers, "test", &scene.pool), VARVE_OK);
+            scene.done = 0;
+            struct scene_job job = scene_job((enum thread_job_kind)kind, submit_other, 'o');
+            job.again = 19;
+            thread_pool_submit(scene.pool, &job.job);
+            thread_pool_free(scene.pool);
+            ck_assert_uint_eq(scene.done, 20);
+        }
+    }
+}
+END_TEST
+
+static int seen_priority[THREAD_JOB_KINDS];
+
+static void look_at_priority(struct thread_job *job)
+{
+    seen_priority[job->kind] = getpriority(PRIO_PROCESS, 0);
+}
+
+START_TEST(patient_workers_give_way)
+{
+    struct thread_pool *pool = NULL;
+    const int before = getpriority(PRIO_PROCESS, 0);
+    ck_assert_int_eq(thread_pool_new(1, 1, "test", &pool), VARVE_OK);
+    struct scene_job urgent = scene_job(THREAD_JOB_URGENT, look_at_priority, 'u');
+    struct scene_job patient = scene_job(THREAD_JOB_PATIENT, look_at_priority, 'p');
+    thread_pool_submit(pool, &urgent.job);
+    thread_pool_submit(pool, &patient.job);
+    thread_pool_free(pool);
+    ck_assert_int_eq(getpriority(PRIO_PROCESS, 0), before);
+    ck_assert_int_eq(seen_priority[THREAD_JOB_URGENT], before);
+    ck_assert_int_eq(seen_priority[THREAD_JOB_PATIENT], before + 5 < 19 ? before + 5 : 19);
 }
 END_TEST
 
@@ -219,7 +273,7 @@ static void look_at_thread(struct thread_job *job)
 START_TEST(workers_have_a_name_and_take_no_signals)
 {
     struct thread_pool *pool = NULL;
-    ck_assert_int_eq(thread_pool_new(2, "a-name-that-is-too-long", &pool), VARVE_OK);
+    ck_assert_int_eq(thread_pool_new(1, 1, "a-name-that-is-too-long", &pool), VARVE_OK);
     struct scene_job job = scene_job(THREAD_JOB_URGENT, look_at_thread, 'l');
     thread_pool_submit(pool, &job.job);
     thread_pool_free(pool);
@@ -231,10 +285,11 @@ START_TEST(workers_have_a_name_and_take_no_signals)
 }
 END_TEST
 
-START_TEST(one_worker_is_refused)
+START_TEST(too_many_workers_are_refused)
 {
     struct thread_pool *pool = NULL;
-    ck_assert_int_eq(thread_pool_new(1, "test", &pool), VARVE_INVALID);
+    ck_assert_int_eq(thread_pool_new(SIZE_MAX, 0, "test", &pool), VARVE_NO_MEMORY);
+    ck_assert_int_eq(thread_pool_new(1, SIZE_MAX, "test", &pool), VARVE_NO_MEMORY);
     ck_assert_ptr_null(pool);
     thread_pool_free(NULL);
 }
@@ -248,11 +303,13 @@ static Suite *thread_pool_suite(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, stepped_pool_runs_urgent_first);
     tcase_add_test(tcase, job_may_submit_itself);
-    tcase_add_test(tcase, patient_jobs_never_take_the_last_worker);
+    tcase_add_test(tcase, patient_jobs_never_hold_urgent_ones_up);
     tcase_add_test(tcase, freeing_runs_what_is_queued);
     tcase_add_test(tcase, sleeping_workers_are_woken_to_end);
+    tcase_add_test(tcase, freeing_waits_for_what_jobs_submit);
+    tcase_add_test(tcase, patient_workers_give_way);
     tcase_add_test(tcase, workers_have_a_name_and_take_no_signals);
-    tcase_add_test(tcase, one_worker_is_refused);
+    tcase_add_test(tcase, too_many_workers_are_refused);
     suite_add_tcase(suite, tcase);
     return suite;
 }
