@@ -328,6 +328,19 @@ static bool fold_when_idle(struct varve_db *db)
     return !folded && !fold;
 }
 
+/* What writers held at their busiest goes back to the system but for one memtable's worth, once the
+ * store is idle. True while that is still to come. */
+static bool trim_when_idle(struct varve_db *db)
+{
+    const size_t keep_bytes = db->options.memtable_bytes;
+    if (memtable_pool_resting(db->memtables) <= keep_bytes)
+        return false;
+    if (!store_is_idle(db))
+        return true;
+    memtable_pool_trim(db->memtables, keep_bytes);
+    return false;
+}
+
 /* A table of the deepest level has expired, with nothing else going on that would find it. */
 static void collect_when_due(struct varve_db *db)
 {
@@ -364,10 +377,11 @@ bool background_retry(struct varve_db *db)
 {
     collect_when_due(db);
     bool fold_waits = fold_when_idle(db);
+    bool trim_waits = trim_when_idle(db);
     bool held_up = stall_look(db);
     bool short_of_space = db_space_probe(db);
     bool waits = background_retry_due(db);
-    return waits || short_of_space || fold_waits || held_up;
+    return waits || short_of_space || fold_waits || trim_waits || held_up;
 }
 
 static enum varve_status manual_new(struct varve_slice start, struct varve_slice end,

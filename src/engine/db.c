@@ -10,18 +10,13 @@
 #include <stdlib.h>
 
 #include "engine/compaction_run.h"
+#include "engine/limits.h"
 #include "engine/merge.h"
 #include "engine/recovery.h"
 #include "engine/recovery_scan.h"
 
-/* Pieces of memtable memory, and how many of them rest between memtables. */
-#define MEMTABLE_CHUNK_BYTES_MOST ARENA_HUGE_CHUNK_BYTES
-#define MEMTABLE_CHUNKS_LEAST 8u
-#define URGENT_WORKERS 2u /* a flush, and what the log is owed */
+#define URGENT_WORKERS 2u            /* a flush, and what the log is owed */
 #define MEMTABLE_FILTER_FRACTION 64u /* two bytes for each entry of 128 */
-
-/* The part of a memory budget that batches in the queue may take. */
-#define QUEUE_FRACTION 4u
 
 /* So much free space ends a shortage that the log met. */
 #define SPACE_BACK_BYTES ((uint64_t)32 << 20)
@@ -290,50 +285,26 @@ static enum varve_status dir_open(struct varve_db *db, struct varve_error *ret_e
     return VARVE_OK;
 }
 
-/* A quarter of the descriptors that the process may have stays for all else. */
-static size_t open_tables_most(const struct varve_options *options)
-{
-    const size_t most = env_files_max() / 4 * 3;
-    return options->open_tables_max < most ? options->open_tables_max : most;
-}
-
 static enum varve_status parts_new(struct varve_db *db)
 {
     const struct varve_options *options = &db->options;
-    size_t chunk = options->memtable_bytes / MEMTABLE_CHUNKS_LEAST;
-    if (chunk > MEMTABLE_CHUNK_BYTES_MOST)
-        chunk = MEMTABLE_CHUNK_BYTES_MOST;
-
     enum varve_status status = manifest_state_init(&db->manifest.mu.state);
     if (status == VARVE_OK)
-        status = thread_pool_new(db->stepped ? 0 : URGENT_WORKERS,
-                                 db->stepped ? 0 : options->compaction_workers, "varve-work",
-                                 &db->pool);
+        status =
+            thread_pool_new(db->stepped ? 0 : URGENT_WORKERS,
+                            db->stepped ? 0 : options->compaction_workers, "varve-work", &db->pool);
     if (status == VARVE_OK)
-        status = memtable_pool_new(chunk, options->memtable_bytes,
-                                   options->memtable_bytes / MEMTABLE_FILTER_FRACTION, &db->memory,
-                                   &db->memtables);
+        status = memtable_pool_new(
+            limits_chunk_bytes(options), limits_resting_bytes(options, &db->memory),
+            options->memtable_bytes / MEMTABLE_FILTER_FRACTION, &db->memory, &db->memtables);
+    if (status == VARVE_OK && !db->stepped)
+        memtable_pool_work_ahead(db->memtables, db->pool);
     if (status == VARVE_OK)
         status = block_cache_new(options->block_cache_bytes, &db->memory, &db->blocks);
     if (status == VARVE_OK)
         status =
-            table_cache_new(db->env, db->dir, open_tables_most(options), db->blocks, &db->tables);
+            table_cache_new(db->env, db->dir, limits_open_tables(options), db->blocks, &db->tables);
     return status;
-}
-
-/* The sum of what each part may take by itself, where no limit is set. */
-static size_t memory_limit(const struct varve_options *options)
-{
-    if (options->memory_budget_bytes != 0)
-        return options->memory_budget_bytes;
-    return options->memtables_max * options->memtable_bytes + options->block_cache_bytes +
-           options->write_queue_bytes;
-}
-
-static size_t queue_limit(const struct varve_options *options)
-{
-    size_t most = options->memory_budget_bytes / QUEUE_FRACTION;
-    return most != 0 && most < options->write_queue_bytes ? most : options->write_queue_bytes;
 }
 
 static struct varve_db *db_new(const struct varve_options *options, struct env *env, bool stepped)
@@ -354,9 +325,9 @@ static struct varve_db *db_new(const struct varve_options *options, struct env *
     stall_init(&db->stall);
     commit_init(&db->commit);
     compaction_board_init(&db->merges);
-    memory_budget_init(&db->memory, memory_limit(options));
+    memory_budget_init(&db->memory, limits_memory_bytes(options));
     memory_budget_attach(&db->memory, MEMORY_QUEUE, &db->commit.queue.held_bytes);
-    db->write_queue_bytes = queue_limit(options);
+    db->write_queue_bytes = limits_queue_bytes(options);
     background_init(&db->background, db);
     removal_init(&db->removal, db);
     return db;

@@ -10,7 +10,9 @@
  *
  * A memtable's pages cost page faults when they are touched first, so its chunks go back to the
  * pool and serve the next memtable, which takes them one by one as it grows: a memtable that ends
- * early holds no more than it fills. The charge of a chunk stays with it through the pool.
+ * early holds no more than it fills. The charge of a chunk stays with it through the pool. Where
+ * none rests, a worker makes the next one, for to fault in a large page takes as long as thousands
+ * of writes: but not before a memtable has filled one, so a store that takes little holds little.
  */
 #include "engine/memtable.h"
 
@@ -30,9 +32,12 @@ struct memtable_pool {
     size_t keep_max;
     size_t filter_words; /* of a memtable */
     struct memory_budget *memory;
+    struct thread_pool *workers; /* NULL: nobody works ahead */
+    struct thread_job ahead;
     struct {
         struct mutex lock;
         struct arena_chunks chunks;
+        bool works_ahead; /* the job is queued or runs */
     } mu;
 };
 
@@ -98,12 +103,48 @@ void memtable_pool_trim(struct memtable_pool *pool, size_t keep_bytes)
     arena_deinit(&surplus, NULL, 0);
 }
 
+size_t memtable_pool_resting(struct memtable_pool *pool)
+{
+    mutex_lock(&pool->mu.lock);
+    size_t count = pool->mu.chunks.count;
+    mutex_unlock(&pool->mu.lock);
+    return count * pool->chunk_bytes;
+}
+
+/* Makes no chunk that could not stay, nor one where memory ran out: writers make theirs then. */
+static void work_ahead(struct thread_job *job)
+{
+    struct memtable_pool *pool =
+        (struct memtable_pool *)(void *)((char *)job - offsetof(struct memtable_pool, ahead));
+    struct arena_chunks made = {0};
+    if (!memory_budget_is_near(pool->memory, pool->chunk_bytes) &&
+        arena_chunks_add(&made, pool->chunk_bytes) == VARVE_OK)
+        pool_charge(pool, 0, pool->chunk_bytes);
+    mutex_lock(&pool->mu.lock);
+    arena_chunks_move(&pool->mu.chunks, &made);
+    pool->mu.works_ahead = false;
+    mutex_unlock(&pool->mu.lock);
+}
+
+void memtable_pool_work_ahead(struct memtable_pool *pool, struct thread_pool *workers)
+{
+    pool->workers = workers;
+    pool->ahead = (struct thread_job){.run = work_ahead, .kind = THREAD_JOB_URGENT};
+}
+
 /* A chunk for the arena, if one rests. */
 static void pool_take(struct memtable_pool *pool, struct arena *arena)
 {
+    const bool grows = arena->used_bytes > 0;
     mutex_lock(&pool->mu.lock);
     arena_take_chunk(arena, &pool->mu.chunks);
+    bool submit =
+        pool->workers != NULL && grows && pool->mu.chunks.count == 0 && !pool->mu.works_ahead;
+    if (submit)
+        pool->mu.works_ahead = true;
     mutex_unlock(&pool->mu.lock);
+    if (submit)
+        thread_pool_submit(pool->workers, &pool->ahead);
 }
 
 static void pool_give(struct memtable_pool *pool, struct arena *arena)

@@ -10,6 +10,7 @@
 #include "format/batch_codec.h"
 #include "format/entry.h"
 #include "os/arena.h"
+#include "os/thread_pool.h"
 
 struct memtable;
 
@@ -22,6 +23,10 @@ MUST_CHECK enum varve_status memtable_pool_new(size_t chunk_bytes, size_t keep_b
                                                size_t filter_bytes, struct memory_budget *memory,
                                                struct memtable_pool **ret_pool);
 void memtable_pool_free(struct memtable_pool *pool);
+/* From now on a worker makes the next chunk ready while a memtable fills the one before it, if none
+ * rests. Before the first memtable. `workers`, borrowed, ends before the pool is freed. */
+void memtable_pool_work_ahead(struct memtable_pool *pool, struct thread_pool *workers);
+size_t memtable_pool_resting(struct memtable_pool *pool); /* bytes of chunks at rest */
 /* Frees what rests, but for `keep_bytes`. */
 void memtable_pool_trim(struct memtable_pool *pool, size_t keep_bytes);
 

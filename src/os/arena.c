@@ -36,6 +36,13 @@ static struct arena_chunk *chunks_pop(struct arena_chunks *chunks)
     return chunk;
 }
 
+void arena_chunks_move(struct arena_chunks *to, struct arena_chunks *from)
+{
+    struct arena_chunk *chunk = NULL;
+    while ((chunk = chunks_pop(from)) != NULL)
+        chunks_push(to, chunk);
+}
+
 void arena_chunks_deinit(struct arena_chunks *chunks)
 {
     if (chunks == NULL)
@@ -44,6 +51,9 @@ void arena_chunks_deinit(struct arena_chunks *chunks)
     while ((chunk = chunks_pop(chunks)) != NULL)
         free(chunk);
 }
+
+/* Any page of the system is at least as large. */
+#define PAGE_BYTES_LEAST 4096u
 
 /* The advice is no more than that: without it the chunk lies in small pages. */
 static void *huge_pages_alloc(size_t bytes)
@@ -54,18 +64,36 @@ static void *huge_pages_alloc(size_t bytes)
     return memory;
 }
 
-static struct arena_chunk *chunk_new(struct arena *arena, size_t bytes)
+static struct arena_chunk *chunk_alloc(size_t bytes)
 {
     if (bytes > PTRDIFF_MAX - sizeof(struct arena_chunk)) /* pointers must stay subtractable */
         return NULL;
     size_t whole = sizeof(struct arena_chunk) + bytes;
     struct arena_chunk *chunk =
         whole % ARENA_HUGE_PAGE_BYTES == 0 ? huge_pages_alloc(whole) : malloc(whole);
-    if (chunk == NULL)
-        return NULL;
-    chunk->bytes = bytes;
-    arena->reserved_bytes += bytes;
+    if (chunk != NULL)
+        chunk->bytes = bytes;
     return chunk;
+}
+
+static struct arena_chunk *chunk_new(struct arena *arena, size_t bytes)
+{
+    struct arena_chunk *chunk = chunk_alloc(bytes);
+    if (chunk != NULL)
+        arena->reserved_bytes += bytes;
+    return chunk;
+}
+
+enum varve_status arena_chunks_add(struct arena_chunks *chunks, size_t chunk_bytes)
+{
+    struct arena_chunk *chunk = chunk_alloc(chunk_bytes);
+    if (chunk == NULL)
+        return status_raise(VARVE_NO_MEMORY);
+    volatile uint8_t *bytes = chunk->data;
+    for (size_t at = 0; at < chunk_bytes; at += PAGE_BYTES_LEAST)
+        bytes[at] = 0;
+    chunks_push(chunks, chunk);
+    return VARVE_OK;
 }
 
 void arena_init(struct arena *arena, size_t chunk_bytes, struct arena_chunks *spare)

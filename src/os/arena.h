@@ -27,6 +27,9 @@ struct arena_chunks {
     size_t count;
 };
 void arena_chunks_deinit(struct arena_chunks *chunks);
+/* One more, of that size, with its pages touched already. VARVE_NO_MEMORY. */
+MUST_CHECK enum varve_status arena_chunks_add(struct arena_chunks *chunks, size_t chunk_bytes);
+void arena_chunks_move(struct arena_chunks *to, struct arena_chunks *from); /* all of them */
 
 struct arena {
     struct arena_chunk *chunks; /* newest first */

@@ -1,11 +1,11 @@
 /*
- * A queue a kind, one lock. A worker takes jobs of its own kind alone: so merges, which may last for
- * minutes, never keep a flush waiting, and those who carry them out can be of lower priority for
- * good (without privileges a thread cannot take that back).
+ * A queue a kind, one lock. A worker takes jobs of its own kind alone: so merges, which may last
+ * for minutes, never keep a flush waiting, and those who carry them out can be of lower priority
+ * for good (without privileges a thread cannot take that back).
  *
  * Wake-ups: each submission signals one worker of its kind. Whoever ends a job looks at its queue
- * again, so a signal that nobody waits for is not missed. A job may submit one of the other kind, so
- * while the pool ends no worker goes before the last job of all is done, and that wakes them.
+ * again, so a signal that nobody waits for is not missed. A job may submit one of the other kind,
+ * so while the pool ends no worker goes before the last job of all is done, and that wakes them.
  */
 #include "os/thread_pool.h"
 

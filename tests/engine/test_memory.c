@@ -359,6 +359,43 @@ START_TEST(budget_by_itself)
 }
 END_TEST
 
+static uint64_t clock_us;
+
+static uint64_t clock_read(struct env *env)
+{
+    (void)env;
+    return clock_us;
+}
+
+/* Chunks of several memtables rest for the next ones, but only of one when nobody writes. */
+START_TEST(chunks_go_when_idle)
+{
+    const uint64_t idle_us = 5000000;
+    struct crash_env *crash = crash_env_new(1);
+    struct env *env = crash_env_env(crash);
+    struct env_ops ops = *env->ops;
+    ops.mono_us = clock_read;
+    env->ops = &ops;
+    clock_us = 1000000;
+    struct varve_options options;
+    options_make(&options);
+    struct varve_db *db = rig_open(env, &options);
+    put_many(db, 0, 3 * KIB(256) / VALUE_BYTES);
+    ck_assert_uint_gt(stats_of(db).memory_memtable_bytes, 3 * KIB(256));
+    ck_assert_int_eq(varve_flush(db, true), VARVE_OK);
+    settle(db);
+    clock_us += idle_us - 1;
+    db_idle(db);
+    ck_assert_uint_gt(stats_of(db).memory_memtable_bytes, 3 * KIB(256));
+    clock_us += 1;
+    db_idle(db);
+    ck_assert_uint_le(stats_of(db).memory_memtable_bytes, KIB(256) + 2 * KIB(32));
+    ck_assert_uint_ge(stats_of(db).memory_memtable_bytes, KIB(256));
+    ck_assert_int_eq(varve_close(db), VARVE_OK);
+    crash_env_free(crash);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("memory");
@@ -373,6 +410,7 @@ int main(void)
     tcase_add_test(tests, cache_gives_way);
     tcase_add_test(tests, budgets_that_do_not_fit);
     tcase_add_test(tests, budget_by_itself);
+    tcase_add_test(tests, chunks_go_when_idle);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }

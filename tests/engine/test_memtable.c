@@ -135,6 +135,64 @@ START_TEST(recycled_chunks_do_not_count)
 }
 END_TEST
 
+/* While a memtable fills its second chunk the third is made, and no more than one ahead; none for a
+ * small memtable, nor where memory is short. */
+START_TEST(chunks_are_made_ahead)
+{
+    const bool short_of_memory = _i == 1;
+    struct memtable_pool *pool = NULL;
+    struct thread_pool *workers = NULL;
+    struct memtable *memtable = NULL;
+    memory_budget_init(&memory, short_of_memory ? (size_t)4 * CHUNK_BYTES : SIZE_MAX);
+    ck_assert_int_eq(thread_pool_new(0, 0, "test", &workers), VARVE_OK);
+    ck_assert_int_eq(memtable_pool_new(CHUNK_BYTES, 8 * CHUNK_BYTES, FILTER_BYTES, &memory, &pool),
+                     VARVE_OK);
+    memtable_pool_work_ahead(pool, workers);
+    ck_assert_int_eq(memtable_new(pool, 1, varve_slice(NULL, 0), &memtable), VARVE_OK);
+    if (short_of_memory) /* three chunks are within 90 %, and four not */
+        memory_budget_charge(&memory, MEMORY_READS, CHUNK_BYTES);
+    static uint8_t value[1000];
+    uint64_t sequence = 0;
+    size_t held = 0;
+    while ((held = memory_budget_used_by(&memory, MEMORY_MEMTABLES)) < 2 * CHUNK_BYTES) {
+        ck_assert(!thread_pool_step(workers));
+        sequence++;
+        add(memtable, sequence, ENTRY_PUT, varve_slice_str("key"),
+            varve_slice(value, sizeof value));
+    }
+    ck_assert_uint_eq(memtable_pool_resting(pool), 0);
+    ck_assert(thread_pool_step(workers));
+    ck_assert(!thread_pool_step(workers));
+    const size_t ahead = short_of_memory ? 0 : CHUNK_BYTES;
+    ck_assert_uint_eq(memtable_pool_resting(pool), ahead);
+    ck_assert_uint_eq(memory_budget_used_by(&memory, MEMORY_MEMTABLES), held + ahead);
+    while (memory_budget_used_by(&memory, MEMORY_MEMTABLES) == held + ahead &&
+           memtable_pool_resting(pool) == ahead) {
+        ck_assert(!thread_pool_step(workers));
+        sequence++;
+        add(memtable, sequence, ENTRY_PUT, varve_slice_str("key"),
+            varve_slice(value, sizeof value));
+    }
+    ck_assert_uint_eq(memory_budget_used_by(&memory, MEMORY_MEMTABLES), held + CHUNK_BYTES);
+    ck_assert(thread_pool_step(workers));
+    memtable_unref(memtable);
+    if (!short_of_memory) { /* all that it had rests now */
+        ck_assert_uint_ge(memtable_pool_resting(pool), 3 * CHUNK_BYTES);
+        ck_assert_int_eq(memtable_new(pool, 2, varve_slice(NULL, 0), &memtable), VARVE_OK);
+        while (memtable_bytes(memtable) < CHUNK_BYTES + CHUNK_BYTES / 2)
+            add(memtable, ++sequence, ENTRY_PUT, varve_slice_str("key"),
+                varve_slice(value, sizeof value));
+        ck_assert(!thread_pool_step(workers));
+        memtable_unref(memtable);
+    }
+    thread_pool_free(workers);
+    memtable_pool_free(pool);
+    if (short_of_memory)
+        memory_budget_charge(&memory, MEMORY_READS, -(int64_t)CHUNK_BYTES);
+    memory_budget_deinit(&memory);
+}
+END_TEST
+
 /* After one reservation a whole group fits, and takes no more than was reserved. */
 START_TEST(reserve_for_many)
 {
@@ -319,6 +377,7 @@ int main(void)
     tcase_add_test(tests, gets_and_counters);
     tcase_add_test(tests, iterator_holds_a_reference);
     tcase_add_test(tests, recycled_chunks_do_not_count);
+    tcase_add_loop_test(tests, chunks_are_made_ahead, 0, 2);
     tcase_add_test(tests, reserve_for_many);
     tcase_add_test(tests, filter_knows_the_keys);
     tcase_add_loop_test(tests, readers_beside_the_writer, 0,

@@ -165,6 +165,29 @@ START_TEST(chunks_are_handed_on)
 }
 END_TEST
 
+START_TEST(chunks_are_made_ahead)
+{
+    struct arena arena;
+    struct arena_chunks made = {0}, ready = {0};
+    ck_assert_int_eq(arena_chunks_add(&made, SIZE_MAX), VARVE_NO_MEMORY);
+    ck_assert_uint_eq(made.count, 0);
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_int_eq(arena_chunks_add(&made, CHUNK), VARVE_OK);
+    arena_chunks_move(&ready, &made);
+    ck_assert_uint_eq(made.count, 0);
+    ck_assert_uint_eq(ready.count, 3);
+    arena_chunks_move(&ready, &made); /* nothing more */
+    ck_assert_uint_eq(ready.count, 3);
+
+    arena_init(&arena, CHUNK, &ready);
+    ck_assert_uint_eq(arena.reserved_bytes, 3 * CHUNK);
+    for (size_t i = 0; i < 12; i++)
+        memset(arena_alloc(&arena, CHUNK / 4), 'x', CHUNK / 4);
+    ck_assert_uint_eq(arena.reserved_bytes, 3 * CHUNK);
+    arena_deinit(&arena, NULL, 0);
+}
+END_TEST
+
 static Suite *arena_suite(void)
 {
     Suite *suite = suite_create("arena");
@@ -175,6 +198,7 @@ static Suite *arena_suite(void)
     tcase_add_test(tcase, little_is_wasted);
     tcase_add_test(tcase, large_pieces_get_chunks_of_their_own);
     tcase_add_test(tcase, chunks_are_handed_on);
+    tcase_add_test(tcase, chunks_are_made_ahead);
     suite_add_tcase(suite, tcase);
     return suite;
 }

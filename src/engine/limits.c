@@ -1,0 +1,46 @@
+/* Fractions of what was asked for or of what there is; each limit says whose. */
+#include "engine/limits.h"
+
+#include "os/arena.h"
+#include "os/env.h"
+
+#define MEMTABLE_CHUNKS_LEAST 8u
+
+/* The part of a memory budget that batches in the queue may take. */
+#define QUEUE_FRACTION 4u
+
+/* A quarter of the descriptors that the process may have stays for all else. */
+size_t limits_open_tables(const struct varve_options *options)
+{
+    const size_t most = env_files_max() / 4 * 3;
+    return options->open_tables_max < most ? options->open_tables_max : most;
+}
+
+size_t limits_memory_bytes(const struct varve_options *options)
+{
+    if (options->memory_budget_bytes != 0)
+        return options->memory_budget_bytes;
+    return options->memtables_max * options->memtable_bytes + options->block_cache_bytes +
+           options->write_queue_bytes;
+}
+
+size_t limits_queue_bytes(const struct varve_options *options)
+{
+    const size_t most = options->memory_budget_bytes / QUEUE_FRACTION;
+    return most != 0 && most < options->write_queue_bytes ? most : options->write_queue_bytes;
+}
+
+size_t limits_chunk_bytes(const struct varve_options *options)
+{
+    const size_t bytes = options->memtable_bytes / MEMTABLE_CHUNKS_LEAST;
+    return bytes < ARENA_HUGE_CHUNK_BYTES ? bytes : ARENA_HUGE_CHUNK_BYTES;
+}
+
+size_t limits_resting_bytes(const struct varve_options *options, const struct memory_budget *unused)
+{
+    const size_t least = options->memtable_bytes, all = options->memtables_max * least;
+    const size_t beside = memory_budget_cache_room(unused, options->block_cache_bytes);
+    if (beside < least)
+        return least;
+    return beside < all ? beside : all;
+}
