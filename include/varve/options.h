@@ -87,8 +87,8 @@ struct varve_options {
     size_t level0_stop;    /* level-0 runs at which writes wait, > trigger; default 24 */
     size_t max_levels;     /* 2 to VARVE_LEVELS_MAX; default 7 */
     size_t level_multiplier;   /* 2 to 100; default 10 */
-    size_t compaction_workers; /* merges at the same time, 1 to 63; default 1. Flushes and the log
-                                * have a worker each. */
+    size_t compaction_workers; /* merges at the same time, 1 to 63; default 1; below the callers'
+                                * priority (nice 5). Flushes and the log have a worker each. */
 
     varve_log_fn log; /* may be NULL */
     void *log_context;
