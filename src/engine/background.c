@@ -330,14 +330,13 @@ static bool fold_when_idle(struct varve_db *db)
 
 /* What writers held at their busiest goes back to the system but for one memtable's worth, once the
  * store is idle. True while that is still to come. */
-static bool trim_when_idle(struct varve_db *db)
+static bool calm_when_idle(struct varve_db *db)
 {
-    const size_t keep_bytes = db->options.memtable_bytes;
-    if (memtable_pool_resting(db->memtables) <= keep_bytes)
+    if (memtable_pool_is_calm(db->memtables))
         return false;
     if (!store_is_idle(db))
         return true;
-    memtable_pool_trim(db->memtables, keep_bytes);
+    memtable_pool_calm(db->memtables, db->options.memtable_bytes);
     return false;
 }
 
@@ -377,11 +376,11 @@ bool background_retry(struct varve_db *db)
 {
     collect_when_due(db);
     bool fold_waits = fold_when_idle(db);
-    bool trim_waits = trim_when_idle(db);
+    bool calm_waits = calm_when_idle(db);
     bool held_up = stall_look(db);
     bool short_of_space = db_space_probe(db);
     bool waits = background_retry_due(db);
-    return waits || short_of_space || fold_waits || trim_waits || held_up;
+    return waits || short_of_space || fold_waits || calm_waits || held_up;
 }
 
 static enum varve_status manual_new(struct varve_slice start, struct varve_slice end,

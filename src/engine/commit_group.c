@@ -126,7 +126,7 @@ static enum memory_need memory_need_locked(struct varve_db *db, const struct com
         group != NULL ? memtable_lacks(db->wal.memtable, group->entries, group->entry_bytes) : 0;
     if (lacks == 0 || !memory_budget_is_near(&db->memory, lacks))
         return MEMORY_SUFFICES;
-    memtable_pool_trim(db->memtables, 0);
+    memtable_pool_trim(db->memtables);
     block_cache_trim(db->blocks, lacks);
     table_cache_trim(db->tables);
     if (!memory_budget_is_near(&db->memory, lacks))

@@ -15,7 +15,11 @@
 #include "engine/recovery.h"
 #include "engine/recovery_scan.h"
 
-#define URGENT_WORKERS 2u            /* a flush, and what the log is owed */
+/* A flush, what the log is owed, and what is done in a moment: tables removed, memory made ready.
+ */
+#define URGENT_WORKERS 3u
+/* A quarter of a processor that a caller wants, too; see "Priority" in DESIGN.md. */
+#define MERGE_NICE 5
 #define MEMTABLE_FILTER_FRACTION 64u /* two bytes for each entry of 128 */
 
 /* So much free space ends a shortage that the log met. */
@@ -288,11 +292,15 @@ static enum varve_status dir_open(struct varve_db *db, struct varve_error *ret_e
 static enum varve_status parts_new(struct varve_db *db)
 {
     const struct varve_options *options = &db->options;
+    const struct thread_pool_options workers = {
+        .name = "varve-work",
+        .urgent_workers = db->stepped ? 0 : URGENT_WORKERS,
+        .patient_workers = db->stepped ? 0 : options->compaction_workers,
+        .patient_nice = MERGE_NICE,
+    };
     enum varve_status status = manifest_state_init(&db->manifest.mu.state);
     if (status == VARVE_OK)
-        status =
-            thread_pool_new(db->stepped ? 0 : URGENT_WORKERS,
-                            db->stepped ? 0 : options->compaction_workers, "varve-work", &db->pool);
+        status = thread_pool_new(&workers, &db->pool);
     if (status == VARVE_OK)
         status = memtable_pool_new(
             limits_chunk_bytes(options), limits_resting_bytes(options, &db->memory),

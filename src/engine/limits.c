@@ -39,7 +39,7 @@ size_t limits_chunk_bytes(const struct varve_options *options)
 size_t limits_resting_bytes(const struct varve_options *options, const struct memory_budget *unused)
 {
     const size_t least = options->memtable_bytes, all = options->memtables_max * least;
-    const size_t beside = memory_budget_cache_room(unused, options->block_cache_bytes);
+    const size_t beside = memory_budget_cache_room(unused, options->block_cache_bytes + least);
     if (beside < least)
         return least;
     return beside < all ? beside : all;

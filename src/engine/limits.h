@@ -22,8 +22,8 @@ size_t limits_queue_bytes(const struct varve_options *options);
 size_t limits_chunk_bytes(const struct varve_options *options);
 
 /* Chunks that rest for the next memtables: all that there ever were where the cache keeps its room
- * beside them, but those of one memtable in any case. `unused`: the budget, before anything is
- * charged to it. */
+ * beside them and a full memtable, but those of one memtable in any case. `unused`: the budget,
+ * before anything is charged to it. */
 size_t limits_resting_bytes(const struct varve_options *options,
                             const struct memory_budget *unused);
 

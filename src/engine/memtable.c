@@ -37,6 +37,8 @@ struct memtable_pool {
     struct {
         struct mutex lock;
         struct arena_chunks chunks;
+        size_t keep;      /* as many may rest now */
+        bool calm;        /* and that for want of writes */
         bool works_ahead; /* the job is queued or runs */
     } mu;
 };
@@ -67,7 +69,7 @@ enum varve_status memtable_pool_new(size_t chunk_bytes, size_t keep_bytes, size_
     if (pool == NULL)
         return status_raise(VARVE_NO_MEMORY);
     pool->chunk_bytes = chunk_bytes;
-    pool->keep_max = keep_bytes / chunk_bytes;
+    pool->keep_max = pool->mu.keep = keep_bytes / chunk_bytes;
     pool->filter_words = filter_bytes >= sizeof(uint64_t) ? filter_bytes / sizeof(uint64_t) : 1;
     pool->memory = memory;
     mutex_init(&pool->mu.lock);
@@ -79,7 +81,7 @@ void memtable_pool_free(struct memtable_pool *pool)
 {
     if (pool == NULL)
         return;
-    memtable_pool_trim(pool, 0);
+    memtable_pool_trim(pool);
     mutex_deinit(&pool->mu.lock);
     free(pool);
 }
@@ -90,34 +92,56 @@ static void pool_charge(struct memtable_pool *pool, size_t bytes_before, size_t 
                          (int64_t)bytes_now - (int64_t)bytes_before);
 }
 
-void memtable_pool_trim(struct memtable_pool *pool, size_t keep_bytes)
+static void pool_free_beyond(struct memtable_pool *pool, size_t keep)
 {
     struct arena surplus;
     arena_init(&surplus, pool->chunk_bytes, NULL);
     mutex_lock(&pool->mu.lock);
-    while (pool->mu.chunks.count > 0 &&
-           (pool->mu.chunks.count - 1) * pool->chunk_bytes >= keep_bytes)
+    while (pool->mu.chunks.count > keep)
         arena_take_chunk(&surplus, &pool->mu.chunks);
     mutex_unlock(&pool->mu.lock);
     pool_charge(pool, surplus.reserved_bytes, 0);
     arena_deinit(&surplus, NULL, 0);
 }
 
-size_t memtable_pool_resting(struct memtable_pool *pool)
+void memtable_pool_trim(struct memtable_pool *pool)
 {
-    mutex_lock(&pool->mu.lock);
-    size_t count = pool->mu.chunks.count;
-    mutex_unlock(&pool->mu.lock);
-    return count * pool->chunk_bytes;
+    pool_free_beyond(pool, 0);
 }
 
-/* Makes no chunk that could not stay, nor one where memory ran out: writers make theirs then. */
+void memtable_pool_calm(struct memtable_pool *pool, size_t keep_bytes)
+{
+    const size_t keep = keep_bytes / pool->chunk_bytes;
+    mutex_lock(&pool->mu.lock);
+    pool->mu.calm = true;
+    pool->mu.keep = keep < pool->keep_max ? keep : pool->keep_max;
+    mutex_unlock(&pool->mu.lock);
+    pool_free_beyond(pool, keep);
+}
+
+bool memtable_pool_is_calm(struct memtable_pool *pool)
+{
+    mutex_lock(&pool->mu.lock);
+    bool calm = pool->mu.calm;
+    mutex_unlock(&pool->mu.lock);
+    return calm;
+}
+
+static bool pool_lacks(struct memtable_pool *pool)
+{
+    mutex_lock(&pool->mu.lock);
+    bool lacks = pool->mu.chunks.count == 0;
+    mutex_unlock(&pool->mu.lock);
+    return lacks;
+}
+
+/* Makes no chunk where memory is short, or one rests by now: writers make theirs then. */
 static void work_ahead(struct thread_job *job)
 {
     struct memtable_pool *pool =
         (struct memtable_pool *)(void *)((char *)job - offsetof(struct memtable_pool, ahead));
     struct arena_chunks made = {0};
-    if (!memory_budget_is_near(pool->memory, pool->chunk_bytes) &&
+    if (pool_lacks(pool) && !memory_budget_is_near(pool->memory, pool->chunk_bytes) &&
         arena_chunks_add(&made, pool->chunk_bytes) == VARVE_OK)
         pool_charge(pool, 0, pool->chunk_bytes);
     mutex_lock(&pool->mu.lock);
@@ -138,6 +162,10 @@ static void pool_take(struct memtable_pool *pool, struct arena *arena)
     const bool grows = arena->used_bytes > 0;
     mutex_lock(&pool->mu.lock);
     arena_take_chunk(arena, &pool->mu.chunks);
+    if (grows) {
+        pool->mu.calm = false;
+        pool->mu.keep = pool->keep_max;
+    }
     bool submit =
         pool->workers != NULL && grows && pool->mu.chunks.count == 0 && !pool->mu.works_ahead;
     if (submit)
@@ -150,8 +178,9 @@ static void pool_take(struct memtable_pool *pool, struct arena *arena)
 static void pool_give(struct memtable_pool *pool, struct arena *arena)
 {
     size_t held = arena->reserved_bytes;
-    size_t keep_max = memory_budget_is_near(pool->memory, 0) ? 0 : pool->keep_max;
+    const bool is_near = memory_budget_is_near(pool->memory, 0);
     mutex_lock(&pool->mu.lock);
+    size_t keep_max = is_near ? 0 : pool->mu.keep;
     size_t before = pool->mu.chunks.count;
     arena_deinit(arena, &pool->mu.chunks, before < keep_max ? keep_max - before : 0);
     size_t kept = (pool->mu.chunks.count - before) * pool->chunk_bytes;

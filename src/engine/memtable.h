@@ -26,9 +26,11 @@ void memtable_pool_free(struct memtable_pool *pool);
 /* From now on a worker makes the next chunk ready while a memtable fills the one before it, if none
  * rests. Before the first memtable. `workers`, borrowed, ends before the pool is freed. */
 void memtable_pool_work_ahead(struct memtable_pool *pool, struct thread_pool *workers);
-size_t memtable_pool_resting(struct memtable_pool *pool); /* bytes of chunks at rest */
-/* Frees what rests, but for `keep_bytes`. */
-void memtable_pool_trim(struct memtable_pool *pool, size_t keep_bytes);
+/* Frees all that rests. */
+void memtable_pool_trim(struct memtable_pool *pool);
+/* Nobody writes: no more than `keep_bytes` rest from now on, until a memtable grows again. */
+void memtable_pool_calm(struct memtable_pool *pool, size_t keep_bytes);
+bool memtable_pool_is_calm(struct memtable_pool *pool);
 
 /* With one reference, the caller's. `segment_id`: the WAL segment that its entries are logged in.
  * `expected`: as of entry_tree_init. */

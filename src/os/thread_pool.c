@@ -21,10 +21,6 @@
 
 #define THREAD_NAME_BYTES 16 /* the kernel's limit, NUL included */
 
-/* By so much below another thread, one gets a quarter of a processor that both want: readers and
- * writers go first, and merges still come to what the writers wait for once they are held up. */
-#define PATIENT_NICE 5
-
 struct job_queue {
     struct thread_job *first;
     struct thread_job **end;
@@ -38,7 +34,9 @@ struct worker {
 };
 
 struct thread_pool {
-    size_t worker_count; /* as asked for; fixed */
+    size_t worker_count; /* as asked for; fixed, as is the next */
+    size_t worker_counts[THREAD_JOB_KINDS];
+    int patient_nice;
     size_t started_count;
     char name[THREAD_NAME_BYTES];
     struct {
@@ -101,7 +99,7 @@ static void *worker_main(void *context)
     pthread_setname_np(pthread_self(), pool->name);
     /* Of this thread alone, on Linux. Where it is refused, merges take a full share. */
     if (worker->kind == THREAD_JOB_PATIENT)
-        (void)!nice(PATIENT_NICE);
+        (void)!nice(pool->patient_nice);
     mutex_lock(&pool->mu.lock);
     for (;;) {
         struct thread_job *job = queue_pop(queue);
@@ -132,25 +130,29 @@ static enum varve_status pool_start_worker(struct thread_pool *pool, enum thread
     return VARVE_OK;
 }
 
-enum varve_status thread_pool_new(size_t urgent_workers, size_t patient_workers, const char *name,
+enum varve_status thread_pool_new(const struct thread_pool_options *options,
                                   struct thread_pool **ret_pool)
 {
+    const size_t urgent = options->urgent_workers, patient = options->patient_workers;
     const size_t most = (SIZE_MAX - sizeof(struct thread_pool)) / sizeof(struct worker);
-    if (urgent_workers > most || patient_workers > most - urgent_workers)
+    if (urgent > most || patient > most - urgent)
         return status_raise(VARVE_NO_MEMORY);
-    const size_t workers = urgent_workers + patient_workers;
+    const size_t workers = urgent + patient;
     struct thread_pool *pool = calloc(1, sizeof *pool + workers * sizeof pool->workers[0]);
     if (pool == NULL)
         return status_raise(VARVE_NO_MEMORY);
     pool->worker_count = workers;
-    snprintf(pool->name, sizeof pool->name, "%s", name);
+    pool->worker_counts[THREAD_JOB_URGENT] = urgent;
+    pool->worker_counts[THREAD_JOB_PATIENT] = patient;
+    pool->patient_nice = options->patient_nice;
+    snprintf(pool->name, sizeof pool->name, "%s", options->name);
     mutex_init(&pool->mu.lock);
     for (size_t i = 0; i < THREAD_JOB_KINDS; i++)
         queue_init(&pool->mu.queues[i]);
     enum varve_status status = VARVE_OK;
     while (status == VARVE_OK && pool->started_count < workers)
-        status = pool_start_worker(pool, pool->started_count < urgent_workers ? THREAD_JOB_URGENT
-                                                                              : THREAD_JOB_PATIENT);
+        status = pool_start_worker(pool, pool->started_count < urgent ? THREAD_JOB_URGENT
+                                                                      : THREAD_JOB_PATIENT);
     if (status != VARVE_OK) {
         thread_pool_free(pool);
         return status;
@@ -182,6 +184,7 @@ void thread_pool_free(struct thread_pool *pool)
 void thread_pool_submit(struct thread_pool *pool, struct thread_job *job)
 {
     struct job_queue *queue = &pool->mu.queues[job->kind];
+    assert(pool->worker_count == 0 || pool->worker_counts[job->kind] > 0);
     mutex_lock(&pool->mu.lock);
     queue_push(queue, job);
     pool->mu.unfinished++;

@@ -26,11 +26,17 @@ struct thread_job {
     struct thread_job *next;
 };
 
-/* So many workers for urgent and for patient jobs; none at all: stepped by hand. A kind without
- * workers in a pool that has some is not submitted. `name` (up to 15 bytes) names the threads.
- * VARVE_NO_MEMORY, VARVE_IO when a thread cannot be made. Caller frees with thread_pool_free. */
-MUST_CHECK enum varve_status thread_pool_new(size_t urgent_workers, size_t patient_workers,
-                                             const char *name, struct thread_pool **ret_pool);
+/* No workers at all: stepped by hand. A kind without workers in a pool that has some is not
+ * submitted. `name` (up to 15 bytes) names the threads. */
+struct thread_pool_options {
+    const char *name;
+    size_t urgent_workers, patient_workers;
+    int patient_nice; /* so much the patient ones are below the maker's priority, 0 to 19 */
+};
+
+/* VARVE_NO_MEMORY, VARVE_IO when a thread cannot be made. Caller frees with thread_pool_free. */
+MUST_CHECK enum varve_status thread_pool_new(const struct thread_pool_options *options,
+                                             struct thread_pool **ret_pool);
 
 /* Runs what is queued, waits for what runs, ends the threads. Takes NULL. */
 void thread_pool_free(struct thread_pool *pool);

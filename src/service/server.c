@@ -150,9 +150,12 @@ static enum varve_status start_loops(struct server *server, struct varve_error *
 {
     struct service *service = &server->service;
     size_t scanners = service->loop_count > SCANNERS_MIN ? service->loop_count : SCANNERS_MIN;
-    enum varve_status status = thread_pool_new(WORKERS, PATIENT_WORKERS, "work", &service->workers);
+    const struct thread_pool_options workers = {
+        .name = "work", .urgent_workers = WORKERS, .patient_workers = PATIENT_WORKERS};
+    const struct thread_pool_options scan_workers = {.name = "scan", .urgent_workers = scanners};
+    enum varve_status status = thread_pool_new(&workers, &service->workers);
     if (status == VARVE_OK)
-        status = thread_pool_new(scanners, 0, "scan", &service->scanners);
+        status = thread_pool_new(&scan_workers, &service->scanners);
     for (size_t i = 0; status == VARVE_OK && i < service->loop_count; i++) {
         status = event_loop_start(service->loops[i]);
         if (status == VARVE_OK)

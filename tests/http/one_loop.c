@@ -85,8 +85,8 @@ void service_start(void)
     mutex_init(&service.mu.lock);
     must_ok(settings_load(&config, &settings, NULL));
     service_set_settings(&service, settings);
-    must_ok(thread_pool_new(0, 0, "work", &service.workers));
-    must_ok(thread_pool_new(0, 0, "scan", &service.scanners));
+    must_ok(thread_pool_new(&(struct thread_pool_options){.name = "work"}, &service.workers));
+    must_ok(thread_pool_new(&(struct thread_pool_options){.name = "scan"}, &service.scanners));
     must_ok(event_loop_new(&service, 0, listen_anywhere(loop_address), &loop));
     store_open();
     must_ok(event_loop_start(loop));

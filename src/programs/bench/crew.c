@@ -232,7 +232,8 @@ enum varve_status crew_run(const struct crew_orders *orders, struct crew_result 
     for (size_t i = 0; status == VARVE_OK && i < crew.count; i++)
         status = member_init(&crew.members[i], &crew, orders, i);
     if (status == VARVE_OK)
-        status = thread_pool_new(crew.count, 0, "bench", &pool);
+        status = thread_pool_new(
+            &(struct thread_pool_options){.name = "bench", .urgent_workers = crew.count}, &pool);
     if (status != VARVE_OK) {
         status = error_set(ret_error, status, NULL, STATUS_NO_OFFSET, "%s: cannot begin: %s",
                            orders->workload->name, varve_status_text(status));

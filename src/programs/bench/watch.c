@@ -65,7 +65,8 @@ enum varve_status watch_start(const char *path, struct progress *progress, struc
     watch->job = (struct thread_job){.run = watch_run, .kind = THREAD_JOB_URGENT};
     mutex_init(&watch->mu.lock);
     cond_init(&watch->mu.ends);
-    enum varve_status status = thread_pool_new(1, 0, "watch", &watch->pool);
+    const struct thread_pool_options workers = {.name = "watch", .urgent_workers = 1};
+    enum varve_status status = thread_pool_new(&workers, &watch->pool);
     if (status != VARVE_OK) {
         watch_free(watch);
         return status;

@@ -49,6 +49,14 @@ static void teardown(void)
     mutex_deinit(&scene.lock);
 }
 
+static enum varve_status pool_new(size_t urgent, size_t patient, const char *name,
+                                  struct thread_pool **ret_pool)
+{
+    const struct thread_pool_options options = {
+        .name = name, .urgent_workers = urgent, .patient_workers = patient, .patient_nice = 5};
+    return thread_pool_new(&options, ret_pool);
+}
+
 static struct scene_job scene_job(enum thread_job_kind kind, void (*run)(struct thread_job *),
                                   char letter)
 {
@@ -108,7 +116,7 @@ static bool wait_until_locked(const unsigned *counter, unsigned value)
 START_TEST(stepped_pool_runs_urgent_first)
 {
     struct thread_pool *pool = NULL;
-    ck_assert_int_eq(thread_pool_new(0, 0, "test", &pool), VARVE_OK);
+    ck_assert_int_eq(pool_new(0, 0, "test", &pool), VARVE_OK);
     ck_assert(!thread_pool_step(pool));
     struct scene_job a = scene_job(THREAD_JOB_PATIENT, note_letter, 'a');
     struct scene_job b = scene_job(THREAD_JOB_URGENT, note_letter, 'b');
@@ -132,7 +140,7 @@ END_TEST
 START_TEST(job_may_submit_itself)
 {
     for (size_t workers = 0; workers <= 2; workers++) {
-        ck_assert_int_eq(thread_pool_new(workers, workers, "test", &scene.pool), VARVE_OK);
+        ck_assert_int_eq(pool_new(workers, workers, "test", &scene.pool), VARVE_OK);
         scene.done = 0;
         struct scene_job urgent = scene_job(THREAD_JOB_URGENT, submit_again, 'u');
         struct scene_job patient = scene_job(THREAD_JOB_PATIENT, submit_again, 'p');
@@ -148,7 +156,7 @@ END_TEST
 START_TEST(patient_jobs_never_hold_urgent_ones_up)
 {
     struct thread_pool *pool = NULL;
-    ck_assert_int_eq(thread_pool_new(URGENT_WORKERS, PATIENT_WORKERS, "test", &pool), VARVE_OK);
+    ck_assert_int_eq(pool_new(URGENT_WORKERS, PATIENT_WORKERS, "test", &pool), VARVE_OK);
     struct scene_job patient[PATIENT_JOBS];
     struct scene_job urgent[3];
     for (int i = 0; i < PATIENT_JOBS; i++) {
@@ -183,7 +191,7 @@ START_TEST(freeing_runs_what_is_queued)
         struct thread_pool *pool = NULL;
         scene.done = 0;
         scene.gate_open = true;
-        ck_assert_int_eq(thread_pool_new(0, 2, "test", &pool), VARVE_OK);
+        ck_assert_int_eq(pool_new(0, 2, "test", &pool), VARVE_OK);
         struct scene_job jobs[PATIENT_JOBS];
         for (int i = 0; i < PATIENT_JOBS; i++) {
             jobs[i] = scene_job(THREAD_JOB_PATIENT, wait_at_gate, 'p');
@@ -200,7 +208,7 @@ START_TEST(sleeping_workers_are_woken_to_end)
 {
     for (int round = 0; round < 20; round++) {
         struct thread_pool *pool = NULL;
-        ck_assert_int_eq(thread_pool_new(URGENT_WORKERS, PATIENT_WORKERS, "test", &pool), VARVE_OK);
+        ck_assert_int_eq(pool_new(URGENT_WORKERS, PATIENT_WORKERS, "test", &pool), VARVE_OK);
         usleep(1000);
         thread_pool_free(pool);
     }
@@ -224,7 +232,7 @@ START_TEST(freeing_waits_for_what_jobs_submit)
 {
     for (size_t workers = 0; workers <= 2; workers++) {
         for (int kind = 0; kind < THREAD_JOB_KINDS; kind++) {
-            ck_assert_int_eq(thread_pool_new(workers, workers, "test", &scene.pool), VARVE_OK);
+            ck_assert_int_eq(pool_new(workers, workers, "test", &scene.pool), VARVE_OK);
             scene.done = 0;
             struct scene_job job = scene_job((enum thread_job_kind)kind, submit_other, 'o');
             job.again = 19;
@@ -247,7 +255,7 @@ START_TEST(patient_workers_give_way)
 {
     struct thread_pool *pool = NULL;
     const int before = getpriority(PRIO_PROCESS, 0);
-    ck_assert_int_eq(thread_pool_new(1, 1, "test", &pool), VARVE_OK);
+    ck_assert_int_eq(pool_new(1, 1, "test", &pool), VARVE_OK);
     struct scene_job urgent = scene_job(THREAD_JOB_URGENT, look_at_priority, 'u');
     struct scene_job patient = scene_job(THREAD_JOB_PATIENT, look_at_priority, 'p');
     thread_pool_submit(pool, &urgent.job);
@@ -273,7 +281,7 @@ static void look_at_thread(struct thread_job *job)
 START_TEST(workers_have_a_name_and_take_no_signals)
 {
     struct thread_pool *pool = NULL;
-    ck_assert_int_eq(thread_pool_new(1, 1, "a-name-that-is-too-long", &pool), VARVE_OK);
+    ck_assert_int_eq(pool_new(1, 1, "a-name-that-is-too-long", &pool), VARVE_OK);
     struct scene_job job = scene_job(THREAD_JOB_URGENT, look_at_thread, 'l');
     thread_pool_submit(pool, &job.job);
     thread_pool_free(pool);
@@ -288,8 +296,8 @@ END_TEST
 START_TEST(too_many_workers_are_refused)
 {
     struct thread_pool *pool = NULL;
-    ck_assert_int_eq(thread_pool_new(SIZE_MAX, 0, "test", &pool), VARVE_NO_MEMORY);
-    ck_assert_int_eq(thread_pool_new(1, SIZE_MAX, "test", &pool), VARVE_NO_MEMORY);
+    ck_assert_int_eq(pool_new(SIZE_MAX, 0, "test", &pool), VARVE_NO_MEMORY);
+    ck_assert_int_eq(pool_new(1, SIZE_MAX, "test", &pool), VARVE_NO_MEMORY);
     ck_assert_ptr_null(pool);
     thread_pool_free(NULL);
 }
