@@ -1,7 +1,7 @@
 /*
  * os/thread_pool.h: background workers. Jobs come in two kinds, each with workers of its own:
  * urgent ones (flushes), for which somebody waits or will soon, and patient ones (merges), whose
- * workers give way to all other threads where processors are short.
+ * workers may be made to give way to other threads where processors are short.
  *
  * A pool with no workers is stepped by hand, one job a call on the calling thread, so that a test
  * replays a run. Thread safe.
