@@ -325,27 +325,40 @@ class Signals(ProcessCase):
 class Drain(ProcessCase):
     """It goes on for as long as the test looks at it: a second signal ends it."""
 
-    env = {"VARVE_DRAIN_DELAY_MS": "10m"}
+    env = {"VARVE_DRAIN_DELAY_MS": "10m", "VARVE_IDLE_TIMEOUT_MS": "10m"}
 
     def test_drain_is_told_before_the_listener_closes(self):
-        with self.daemon.connect() as conn:
-            self.assertEqual(conn.request("GET", "/health/ready").status, 200)
-            self.daemon.signal(signal.SIGTERM)
-            answer = self.until_draining(conn)
-            self.assertEqual(answer.json()["status"], "draining")
-            self.assertTrue(answer.header("Retry-After"), answer)
-            live = self.daemon.request("GET", "/health/live")  # a new connection is still accepted
-            self.assertEqual(live.status, 200)
-            self.assertEqual(self.daemon.request("GET", "/kv/none").status, 404)
-            self.daemon.signal(signal.SIGTERM)
+        self.assertEqual(self.daemon.request("GET", "/health/ready").status, 200)
+        self.daemon.signal(signal.SIGTERM)
+        answer = self.until_draining()
+        self.assertEqual(answer.json()["status"], "draining")
+        self.assertTrue(answer.header("Retry-After"), answer)
+        live = self.daemon.request("GET", "/health/live")  # a new connection is still accepted
+        self.assertEqual(live.status, 200)
+        self.assertEqual(self.daemon.request("GET", "/kv/none").status, 404)
+        self.daemon.signal(signal.SIGTERM)
         self.assertEqual(self.daemon.wait_end(), 0, self.daemon.log_tail())
         with self.assertRaises(OSError):
             Connection(self.daemon.port)
 
-    def until_draining(self, conn):
+    def test_kept_connections_are_told_before_they_close(self):
+        with self.daemon.connect() as conn:
+            self.assertIsNone(conn.request("GET", "/health").header("Connection"))
+            self.daemon.signal(signal.SIGTERM)
+            self.until_draining()
+            answer = conn.request("GET", "/health")
+            self.assertEqual(answer.status, 503)
+            self.assertEqual(answer.header("Connection"), "close")
+            self.assertTrue(conn.closed(timeout=60))
+            self.daemon.signal(signal.SIGTERM)
+        self.assertEqual(self.daemon.wait_end(), 0, self.daemon.log_tail())
+
+    def until_draining(self):
+        """On a new connection each time: where the drain begins between its status and its headers
+        an answer says 200, and closes."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            answer = conn.request("GET", "/health")
+            answer = self.daemon.request("GET", "/health")
             if answer.status == 503:
                 return answer
             time.sleep(0.005)
