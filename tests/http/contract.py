@@ -13,7 +13,7 @@ from harness import Case  # noqa: E402
 
 MODULES = ("checker", "linear", "load", "reads", "refusals", "wire",
            "keys", "values", "range", "scan", "batch", "conditional", "expiry",
-           "protocol", "service", "process", "limits", "access", "backup", "tls",
+           "protocol", "service", "process", "flags", "limits", "access", "backup", "tls",
            "reload")
 EXIT_SKIPPED = 77
 
