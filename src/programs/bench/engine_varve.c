@@ -201,13 +201,14 @@ static enum varve_status varve_engine_stats(void *store, struct buf *text)
         "log: %lu bytes, %lu groups, %lu syncs; stalls: %lu, %lu us; "
         "slowdowns: %lu, %lu us\n"
         "filters: %lu checks, %lu useful, %lu false; cache: %lu lookups, %lu hits, %lu bytes\n"
-        "memory: %lu bytes of %lu; early flushes: %lu, stalls: %lu\n",
+        "memory: %lu bytes of %lu; index and filter of %lu open tables: %lu; "
+        "early flushes: %lu, stalls: %lu\n",
         stats.flushes, stats.flush_bytes, stats.compactions, stats.compaction_bytes_read,
         stats.compaction_bytes_written, stats.trivial_moves, stats.wal_bytes, stats.wal_groups,
         stats.wal_syncs, stats.stalls, stats.stall_us, stats.slowdowns, stats.slowdown_us,
         stats.bloom_checks, stats.bloom_useful, stats.bloom_false_positives, stats.cache_lookups,
         stats.cache_hits, stats.cache_bytes, stats.memory_used_bytes, stats.memory_budget_bytes,
-        stats.early_flushes, stats.memory_stalls);
+        stats.tables_open, stats.memory_table_bytes, stats.early_flushes, stats.memory_stalls);
 }
 
 const struct engine engine_varve = {
