@@ -255,7 +255,8 @@ struct varve_stats {
 
     uint64_t get_runs, get_blocks; /* that gets asked and searched, see varve_amplification */
     uint64_t bloom_checks, bloom_useful, bloom_false_positives;
-    uint64_t cache_lookups, cache_hits, cache_bytes, cache_bytes_max;
+    uint64_t cache_lookups, cache_hits;
+    uint64_t cache_bytes, cache_bytes_max; /* blocks with open tables; what these may take now */
     uint64_t block_reads, block_read_bytes;
 
     uint64_t snapshots, iterators; /* now */

@@ -66,15 +66,19 @@ struct varve_options {
     size_t block_restart_interval; /* keys per restart point, 1 to 256; default 16 */
     size_t bloom_bits_per_key;     /* at least, 0 (none) to 32; default 10 */
     size_t table_bytes;            /* output table target, 64 KiB to 4 GiB; default 64 MiB */
-    size_t block_cache_bytes;      /* data, index and filter blocks; default 256 MiB */
+    /* Data blocks, and index and filter of open tables; default 256 MiB. The latter may take up to
+     * 64 MiB more, as far as a memory_budget_bytes that is set leaves them beside all memtables and
+     * a full queue; an eighth of block_cache_bytes is left for data blocks then. */
+    size_t block_cache_bytes;
     /* All that the store holds in memory, 4 MiB to 1 TiB, at least block_cache_bytes and two of
      * memtable_bytes. At 90 % the block cache gives way and the largest memtable is flushed early;
-     * beyond it writes wait for a flush. 0 (default): the sum of what memtables, block cache and
-     * write queue may take by themselves. */
+     * beyond it writes wait for a flush. 0 (default): the sum of what memtables, block cache with
+     * those 64 MiB, and write queue may take by themselves. */
     size_t memory_budget_bytes;
     /* Tables kept open, 16 to 100,000; default 4,000. Fewer where they would take more than three
-     * quarters of the file descriptors that the process may have when the store is opened, or whose
-     * indexes and filters more than seven eighths of block_cache_bytes. */
+     * quarters of the file descriptors that the process may have when the store is opened, or where
+     * index and filter take more than there is for them: about 2 bytes a short key with values of
+     * 100 bytes, 6 with values of 1,000. A read of one that is not open reads all of these anew. */
     size_t open_tables_max;
 
     /* Of data blocks, kept where it saves an eighth. What comes to the last level without a merge,

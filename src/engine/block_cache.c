@@ -41,8 +41,8 @@
 /* The part of the budget that stays whatever others take. */
 #define FLOOR_FRACTION 4u
 
-/* The part of that which is left for blocks. No more: to open a table anew costs as much as to read
- * a hundred blocks. */
+/* The part of the budget that open tables leave for blocks. No more: to open a table anew costs as
+ * much as to read some hundred blocks. */
 #define BLOCKS_FRACTION 8u
 
 struct cached_block {
@@ -80,7 +80,7 @@ struct cache_fetcher {
 
 struct block_cache {
     struct cache_fetcher waiting, unwaiting;
-    size_t budget_bytes;
+    size_t budget_bytes, together_bytes;
     struct memory_budget *memory;
     _Atomic int64_t charged_bytes, slot_bytes;
     _Atomic uint64_t stretch_blocks, stretch_bytes; /* that passes read by themselves */
@@ -102,30 +102,53 @@ static size_t block_bytes(const struct cached_block *block)
     return sizeof *block + block->size + BLOCK_PIECES_BYTES;
 }
 
-/* The budget, as far as others leave it that have what is charged now and `more_bytes`. */
-static size_t cache_bytes_max(const struct block_cache *cache, size_t more_bytes)
+static size_t larger(size_t a, size_t b)
 {
-    size_t room = memory_budget_cache_room(cache->memory, more_bytes);
-    if (room < cache->budget_bytes / FLOOR_FRACTION)
-        return cache->budget_bytes / FLOOR_FRACTION;
-    return room < cache->budget_bytes ? room : cache->budget_bytes;
+    return a > b ? a : b;
 }
 
-bool block_cache_tables_are_over(const struct block_cache *cache)
+static size_t smaller(size_t a, size_t b)
 {
-    int64_t charged = atomic_load_explicit(&cache->charged_bytes, memory_order_relaxed);
-    const size_t most = cache_bytes_max(cache, 0);
-    return charged > 0 && (size_t)charged > most - most / BLOCKS_FRACTION;
+    return a < b ? a : b;
 }
 
-/* What blocks may take in one shard, with `more_bytes` for others. */
+static size_t left_of(size_t bytes, size_t taken)
+{
+    return bytes > taken ? bytes - taken : 0;
+}
+
+/* What others leave that have what is charged now and `more_bytes`. */
+static size_t room_now(const struct block_cache *cache, size_t more_bytes)
+{
+    return memory_budget_cache_room(cache->memory, more_bytes);
+}
+
+/* The budget, as far as there is room. */
+static size_t own_bytes_max(const struct block_cache *cache, size_t room)
+{
+    return larger(smaller(room, cache->budget_bytes), cache->budget_bytes / FLOOR_FRACTION);
+}
+
+bool block_cache_tables_are_over(const struct block_cache *cache, size_t more_bytes)
+{
+    const int64_t charged = atomic_load_explicit(&cache->charged_bytes, memory_order_relaxed);
+    const size_t room = room_now(cache, more_bytes), most = own_bytes_max(cache, room);
+    const size_t own = most - most / BLOCKS_FRACTION;
+    const size_t beyond =
+        left_of(smaller(room, cache->together_bytes), cache->budget_bytes / BLOCKS_FRACTION);
+    return charged > 0 && (size_t)charged > larger(own, beyond);
+}
+
+/* What blocks may take in one shard, with `more_bytes` for others: what tables leave of the budget,
+ * or an eighth of it beside tables that go beyond. */
 static size_t shard_share(struct block_cache *cache, size_t more_bytes)
 {
-    int64_t charged = atomic_load_explicit(&cache->charged_bytes, memory_order_relaxed) +
-                      atomic_load_explicit(&cache->slot_bytes, memory_order_relaxed);
-    size_t taken = charged > 0 ? (size_t)charged : 0;
-    size_t most = cache_bytes_max(cache, more_bytes);
-    return taken < most ? (most - taken) / SHARD_COUNT : 0;
+    const int64_t charged = atomic_load_explicit(&cache->charged_bytes, memory_order_relaxed) +
+                            atomic_load_explicit(&cache->slot_bytes, memory_order_relaxed);
+    const size_t taken = charged > 0 ? (size_t)charged : 0, room = room_now(cache, more_bytes);
+    const size_t own = left_of(own_bytes_max(cache, room), taken);
+    const size_t beyond = left_of(smaller(room, cache->together_bytes), taken);
+    return larger(own, smaller(beyond, cache->budget_bytes / BLOCKS_FRACTION)) / SHARD_COUNT;
 }
 
 static void block_charge(struct block_cache *cache, struct cached_block *block,
@@ -401,8 +424,8 @@ static void cache_account(struct block_fetcher *fetcher, uint64_t blocks, uint64
     memory_budget_charge(cache->memory, MEMORY_READS, more_held);
 }
 
-enum varve_status block_cache_new(size_t budget_bytes, struct memory_budget *memory,
-                                  struct block_cache **ret_cache)
+enum varve_status block_cache_new(size_t budget_bytes, size_t together_bytes,
+                                  struct memory_budget *memory, struct block_cache **ret_cache)
 {
     struct block_cache *cache = calloc(1, sizeof *cache);
     if (cache == NULL)
@@ -412,6 +435,7 @@ enum varve_status block_cache_new(size_t budget_bytes, struct memory_budget *mem
     cache->waiting = (struct cache_fetcher){.base = base, .cache = cache, .may_wait = true};
     cache->unwaiting = (struct cache_fetcher){.base = base, .cache = cache};
     cache->budget_bytes = budget_bytes;
+    cache->together_bytes = together_bytes;
     cache->memory = memory;
     atomic_init(&cache->charged_bytes, 0);
     atomic_init(&cache->slot_bytes, 0);
@@ -492,8 +516,9 @@ void block_cache_charge(struct block_cache *cache, int64_t bytes)
 
 void block_cache_stats(struct block_cache *cache, struct block_cache_stats *ret_stats)
 {
+    const size_t room = room_now(cache, 0);
     struct block_cache_stats stats = {
-        .bytes_max = cache_bytes_max(cache, 0),
+        .bytes_max = larger(own_bytes_max(cache, room), smaller(room, cache->together_bytes)),
         .block_reads = atomic_load_explicit(&cache->stretch_blocks, memory_order_relaxed),
         .block_read_bytes = atomic_load_explicit(&cache->stretch_bytes, memory_order_relaxed),
     };

@@ -1,6 +1,7 @@
 /*
  * engine/block_cache.h: verified data blocks in memory, in shards, within one byte budget that the
- * index and filter blocks of open tables are charged to as well. Pinned blocks stay. Thread safe.
+ * index and filter blocks of open tables are charged to as well. These may go beyond it as far as
+ * there is memory; an eighth of it is left for blocks then. Pinned blocks stay. Thread safe.
  */
 #ifndef ENGINE_BLOCK_CACHE_H
 #define ENGINE_BLOCK_CACHE_H
@@ -13,13 +14,15 @@ struct block_cache;
 struct block_cache_stats {
     uint64_t lookups, hits, evictions;
     uint64_t bytes, charged_bytes;          /* now: blocks, charges */
-    uint64_t bytes_max;                     /* the budget, as far as others leave it now */
+    uint64_t bytes_max;                     /* what both may take now, as far as others leave it */
     uint64_t block_reads, block_read_bytes; /* from files */
 };
 
-/* All of it is charged to `memory`, borrowed until the cache is freed, and gives way to what else
- * is charged there, down to a quarter of `budget_bytes`. */
-MUST_CHECK enum varve_status block_cache_new(size_t budget_bytes, struct memory_budget *memory,
+/* `together_bytes` >= `budget_bytes`: what blocks and open tables may take where these go beyond
+ * the budget. All of it is charged to `memory`, borrowed until the cache is freed, and gives way to
+ * what else is charged there, down to a quarter of `budget_bytes`. */
+MUST_CHECK enum varve_status block_cache_new(size_t budget_bytes, size_t together_bytes,
+                                             struct memory_budget *memory,
                                              struct block_cache **ret_cache);
 void block_cache_free(struct block_cache *cache); /* nothing pinned any more; takes NULL */
 
@@ -37,9 +40,8 @@ void block_cache_drop(struct block_cache *cache, uint64_t file_id, uint64_t offs
 /* Evicts what is beyond the budget, or beyond what others leave that are to have `more_bytes`. */
 void block_cache_trim(struct block_cache *cache, size_t more_bytes);
 
-/* Whether the tables that are open leave blocks less than their share of what the cache may have.
- */
-bool block_cache_tables_are_over(const struct block_cache *cache);
+/* Whether the tables that are open take more than they may, if others are to have `more_bytes`. */
+bool block_cache_tables_are_over(const struct block_cache *cache, size_t more_bytes);
 
 /* Memory of open tables that counts against the budget (may be negative to give back). */
 void block_cache_charge(struct block_cache *cache, int64_t bytes);

@@ -127,8 +127,8 @@ static enum memory_need memory_need_locked(struct varve_db *db, const struct com
     if (lacks == 0 || !memory_budget_is_near(&db->memory, lacks))
         return MEMORY_SUFFICES;
     memtable_pool_trim(db->memtables);
+    table_cache_trim(db->tables, lacks);
     block_cache_trim(db->blocks, lacks);
-    table_cache_trim(db->tables);
     if (!memory_budget_is_near(&db->memory, lacks))
         return MEMORY_SUFFICES;
     size_t waiting = atomic_load(&db->waiting_memtables);

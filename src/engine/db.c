@@ -308,7 +308,9 @@ static enum varve_status parts_new(struct varve_db *db)
     if (status == VARVE_OK && !db->stepped)
         memtable_pool_work_ahead(db->memtables, db->pool);
     if (status == VARVE_OK)
-        status = block_cache_new(options->block_cache_bytes, &db->memory, &db->blocks);
+        status =
+            block_cache_new(options->block_cache_bytes, limits_cache_bytes(options, &db->memory),
+                            &db->memory, &db->blocks);
     if (status == VARVE_OK)
         status =
             table_cache_new(db->env, db->dir, limits_open_tables(options), db->blocks, &db->tables);

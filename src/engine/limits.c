@@ -9,6 +9,9 @@
 /* The part of a memory budget that batches in the queue may take. */
 #define QUEUE_FRACTION 4u
 
+/* What index and filter of open tables may take beyond the cache's budget. */
+#define TABLES_BEYOND_BYTES ((size_t)64 << 20)
+
 /* A quarter of the descriptors that the process may have stays for all else. */
 size_t limits_open_tables(const struct varve_options *options)
 {
@@ -21,7 +24,7 @@ size_t limits_memory_bytes(const struct varve_options *options)
     if (options->memory_budget_bytes != 0)
         return options->memory_budget_bytes;
     return options->memtables_max * options->memtable_bytes + options->block_cache_bytes +
-           options->write_queue_bytes;
+           TABLES_BEYOND_BYTES + options->write_queue_bytes;
 }
 
 size_t limits_queue_bytes(const struct varve_options *options)
@@ -43,4 +46,16 @@ size_t limits_resting_bytes(const struct varve_options *options, const struct me
     if (beside < least)
         return least;
     return beside < all ? beside : all;
+}
+
+size_t limits_cache_bytes(const struct varve_options *options, const struct memory_budget *unused)
+{
+    const size_t own = options->block_cache_bytes, most = own + TABLES_BEYOND_BYTES;
+    if (options->memory_budget_bytes == 0)
+        return most;
+    const size_t memtables = options->memtables_max * options->memtable_bytes;
+    const size_t room = memory_budget_cache_room(unused, memtables + limits_queue_bytes(options));
+    if (room < own)
+        return own;
+    return room < most ? room : most;
 }

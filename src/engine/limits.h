@@ -12,7 +12,8 @@
 /* Tables: no more than the process can have files for. */
 size_t limits_open_tables(const struct varve_options *options);
 
-/* The memory budget: where none is set, the sum of what each part may take by itself. */
+/* The memory budget: where none is set, the sum of what memtables, cached blocks with open tables,
+ * and the queue may take by themselves. */
 size_t limits_memory_bytes(const struct varve_options *options);
 
 /* Batches that wait in the queue. */
@@ -26,5 +27,9 @@ size_t limits_chunk_bytes(const struct varve_options *options);
  * before anything is charged to it. */
 size_t limits_resting_bytes(const struct varve_options *options,
                             const struct memory_budget *unused);
+
+/* Cached blocks, and index and filter of open tables, together: the cache's budget and 64 MiB more,
+ * or as much of these as a budget that was set leaves beside all memtables and a full queue. */
+size_t limits_cache_bytes(const struct varve_options *options, const struct memory_budget *unused);
 
 #endif

@@ -175,33 +175,51 @@ static struct table_handle *evict_locked(struct table_shard *shard)
     return NULL;
 }
 
-static bool too_many(struct table_cache *cache, bool for_memory)
+static bool are_too_many(struct table_cache *cache)
 {
     const size_t open = atomic_load_explicit(&cache->open_count, memory_order_relaxed);
-    return open > cache->open_max ||
-           (for_memory && open > OPEN_LEAST && block_cache_tables_are_over(cache->blocks));
+    return open > cache->open_max;
 }
 
-/* Closes tables while too many are open and one can be closed: after two rounds without one, all
- * are pinned. No more than a few at a time, for others may wait for the caller. */
-static void trim(struct table_cache *cache, bool for_memory)
+static bool are_too_large(struct table_cache *cache, size_t more_bytes)
 {
-    size_t tries = 2 * SHARD_COUNT;
-    for (size_t left = CLOSED_MOST; left > 0 && tries > 0 && too_many(cache, for_memory); left--) {
+    const size_t open = atomic_load_explicit(&cache->open_count, memory_order_relaxed);
+    return open > OPEN_LEAST && block_cache_tables_are_over(cache->blocks, more_bytes);
+}
+
+/* Closes one; false when all are pinned: after two rounds of the shards without one. */
+static bool close_one(struct table_cache *cache)
+{
+    for (size_t tries = 2 * SHARD_COUNT; tries > 0; tries--) {
         size_t at = atomic_fetch_add_explicit(&cache->hand, 1, memory_order_relaxed);
         struct table_shard *shard = &cache->shards[at % SHARD_COUNT];
         mutex_lock(&shard->lock);
         struct table_handle *handle = evict_locked(shard);
         mutex_unlock(&shard->lock);
-        tries = handle != NULL ? 2 * SHARD_COUNT : tries - 1;
-        if (handle != NULL)
-            handle_unref(cache, handle);
+        if (handle == NULL)
+            continue;
+        handle_unref(cache, handle);
+        return true;
+    }
+    return false;
+}
+
+/* No more than a few at a time, for others may wait for the caller. */
+static void close_some(struct table_cache *cache, bool for_memory)
+{
+    for (size_t left = CLOSED_MOST; left > 0; left--) {
+        if (!are_too_many(cache) && !(for_memory && are_too_large(cache, 0)))
+            return;
+        if (!close_one(cache))
+            return;
     }
 }
 
-void table_cache_trim(struct table_cache *cache)
+/* As many as it takes: the caller would flush a memtable otherwise, which costs more. */
+void table_cache_trim(struct table_cache *cache, size_t more_bytes)
 {
-    trim(cache, true);
+    while (are_too_large(cache, more_bytes) && close_one(cache)) {
+    }
 }
 
 static enum varve_status open_handle(struct table_cache *cache, const struct table *table,
@@ -278,7 +296,7 @@ enum varve_status table_cache_acquire(struct table_cache *cache, const struct ta
     mutex_unlock(&shard->lock);
     if (handle != opened)
         handle_unref(cache, opened);
-    trim(cache, true);
+    close_some(cache, true);
     *ret_handle = handle;
     return VARVE_OK;
 }
@@ -286,7 +304,7 @@ enum varve_status table_cache_acquire(struct table_cache *cache, const struct ta
 void table_cache_release(struct table_cache *cache, struct table_handle *handle)
 {
     handle_unref(cache, handle);
-    trim(cache, false); /* it may have been open beyond the limit */
+    close_some(cache, false); /* it may have been open beyond the limit */
 }
 
 struct sstable_reader *table_handle_reader(struct table_handle *handle)

@@ -33,8 +33,9 @@ bool table_cache_acquire_open(struct table_cache *cache, const struct table *tab
 void table_cache_release(struct table_cache *cache, struct table_handle *handle);
 struct sstable_reader *table_handle_reader(struct table_handle *handle);
 
-/* Closes tables as long as they take more memory than they may. */
-void table_cache_trim(struct table_cache *cache);
+/* Closes tables as long as they take more memory than they may, if others are to have
+ * `more_bytes`. */
+void table_cache_trim(struct table_cache *cache, size_t more_bytes);
 
 /* Closes a table that is gone, when its last pin goes, and lets its blocks go, which would keep
  * others out for long. (Those of a table that was closed before are evicted in their turn.) A

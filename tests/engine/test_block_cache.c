@@ -28,7 +28,7 @@ struct fixture {
     struct block_fetcher *fetcher;
 };
 
-static void set_up(struct fixture *f, size_t budget_bytes)
+static void set_up_together(struct fixture *f, size_t budget_bytes, size_t together_bytes)
 {
     *f = (struct fixture){0};
     tmpdir_make(&f->dir);
@@ -45,8 +45,14 @@ static void set_up(struct fixture *f, size_t budget_bytes)
     }
     ck_assert_uint_gt(f->block_count, 300);
     memory_budget_init(&f->memory, SIZE_MAX);
-    ck_assert_int_eq(block_cache_new(budget_bytes, &f->memory, &f->cache), VARVE_OK);
+    ck_assert_int_eq(block_cache_new(budget_bytes, together_bytes, &f->memory, &f->cache),
+                     VARVE_OK);
     f->fetcher = block_cache_fetcher(f->cache);
+}
+
+static void set_up(struct fixture *f, size_t budget_bytes)
+{
+    set_up_together(f, budget_bytes, budget_bytes);
 }
 
 static void tear_down(struct fixture *f)
@@ -253,6 +259,49 @@ START_TEST(charges_count)
 }
 END_TEST
 
+static void fetch_all(struct fixture *f)
+{
+    for (size_t t = 0; t < TABLES; t++)
+        for (size_t i = 0; i < f->block_count; i++) {
+            struct block_ref ref = fetch(f, t, i, true);
+            release(f, &ref);
+        }
+}
+
+/* Tables that go beyond the budget leave blocks an eighth of it, as far as there is room. */
+START_TEST(charges_beyond_the_budget)
+{
+    struct fixture f;
+    const int64_t budget = SHARDS * 64 * BLOCK_BYTES_MAX;
+    set_up_together(&f, (size_t)budget, (size_t)budget * 2);
+    block_cache_charge(f.cache, budget * 5 / 4); /* there is room for more than the eighth */
+    fetch_all(&f);
+    ck_assert_uint_le(stats_of(&f).bytes, (uint64_t)budget / 8);
+    ck_assert_uint_gt(stats_of(&f).bytes, (uint64_t)budget / 32);
+    ck_assert_uint_eq(stats_of(&f).bytes_max, (uint64_t)budget * 2);
+    block_cache_charge(f.cache, budget / 2);
+    ck_assert(!block_cache_tables_are_over(f.cache, 0));
+    f.memory.limit_bytes = (size_t)budget * 3;
+    ck_assert(!block_cache_tables_are_over(f.cache, 0));
+    ck_assert(block_cache_tables_are_over(f.cache, (size_t)budget));
+    f.memory.limit_bytes = (size_t)budget / 4 * 7; /* less than tables take is left of 90 % of it */
+    block_cache_trim(f.cache, 0);
+    ck_assert(block_cache_tables_are_over(f.cache, 0));
+    ck_assert_uint_eq(stats_of(&f).bytes, 0);
+    f.memory.limit_bytes = SIZE_MAX;
+    block_cache_charge(f.cache, budget * 3 / 16);
+    ck_assert(block_cache_tables_are_over(f.cache, 0));
+    fetch_all(&f);
+    ck_assert_uint_le(stats_of(&f).bytes, (uint64_t)budget / 16);
+    ck_assert_uint_gt(stats_of(&f).bytes, 0);
+    block_cache_charge(f.cache, budget / 16);
+    ck_assert_uint_eq(stats_of(&f).bytes, 0);
+    block_cache_charge(f.cache, -2 * budget);
+    ck_assert(!block_cache_tables_are_over(f.cache, 0));
+    tear_down(&f);
+}
+END_TEST
+
 START_TEST(failed_read_is_not_kept)
 {
     struct fixture f;
@@ -340,6 +389,7 @@ int main(void)
     tcase_add_test(tests, loop_over_more_than_fits);
     tcase_add_test(tests, no_room);
     tcase_add_test(tests, charges_count);
+    tcase_add_test(tests, charges_beyond_the_budget);
     tcase_add_test(tests, failed_read_is_not_kept);
     tcase_add_test(tests, threads);
     suite_add_tcase(suite, tests);

@@ -379,7 +379,7 @@ static void stats_gather(struct walk *walk)
     varve_stats_read(walk->db, &now);
     WALK_ASSERT(walk, now.snapshots == 0 && now.iterators == 0);
     WALK_ASSERT(walk, now.state == VARVE_STATE_OK);
-    WALK_ASSERT(walk, now.cache_bytes_max == 1 << 20);
+    WALK_ASSERT(walk, now.cache_bytes_max == 65 << 20);
     walk->stats.flushes += now.flushes;
     walk->stats.compactions += now.compactions;
     walk->stats.trivial_moves += now.trivial_moves;

@@ -2,10 +2,14 @@
  * it back, and who gives way when memory runs short. Stores are stepped, so each run is the same.
  */
 #include <check.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "crash_env.h"
+#include "engine/limits.h"
 #include "engine/memory_budget.h"
+#include "fault_env.h"
+#include "must.h"
 #include "run_suite.h"
 #include "store_rig.h"
 
@@ -70,8 +74,7 @@ static enum varve_status put(struct varve_db *db, uint64_t number)
 {
     uint8_t value[VALUE_BYTES];
     struct prng prng = prng_make(number);
-    for (size_t i = 0; i < sizeof value; i++)
-        value[i] = (uint8_t)prng_below(&prng, 256);
+    prng_bytes(&prng, value, sizeof value);
     uint64_t key = __builtin_bswap64(number);
     return varve_put(db, varve_slice(&key, sizeof key), varve_slice(value, sizeof value),
                      VARVE_SYNC_OFF, NULL);
@@ -326,6 +329,155 @@ START_TEST(cache_gives_way)
 }
 END_TEST
 
+#define LONG_KEY_BYTES 400u
+#define LONG_KEYS_ALIKE 16u
+
+/* Of keys that differ from their neighbours at the end alone, an index holds nearly all. */
+static struct varve_slice long_key(uint64_t number, uint8_t key[LONG_KEY_BYTES])
+{
+    const uint64_t alike = __builtin_bswap64(number / LONG_KEYS_ALIKE);
+    struct prng prng = prng_make(alike);
+    memcpy(key, &alike, sizeof alike);
+    prng_bytes(&prng, key + sizeof alike, LONG_KEY_BYTES - sizeof alike);
+    key[LONG_KEY_BYTES - 1] = (uint8_t)(number % LONG_KEYS_ALIKE);
+    return varve_slice(key, LONG_KEY_BYTES);
+}
+
+static void put_long(struct varve_db *db, uint64_t number)
+{
+    uint8_t key[LONG_KEY_BYTES];
+    ck_assert_int_eq(varve_put(db, long_key(number, key), varve_slice(&number, sizeof number),
+                               VARVE_SYNC_OFF, NULL),
+                     VARVE_OK);
+}
+
+static void get_long(struct varve_db *db, uint64_t number)
+{
+    uint8_t key[LONG_KEY_BYTES];
+    struct varve_value value = {0};
+    ck_assert_int_eq(varve_get(db, long_key(number, key), NULL, &value), VARVE_OK);
+    ck_assert_uint_eq(value.data.size, sizeof number);
+    ck_assert_int_eq(memcmp(value.data.data, &number, sizeof number), 0);
+    varve_value_release(&value);
+}
+
+#define LONG_KEYS 14000u
+#define LARGE_BYTES 150000u
+
+static void put_all_long(struct varve_db *db)
+{
+    for (uint64_t i = 0; i < LONG_KEYS; i++)
+        put_long(db, i);
+    ck_assert_int_eq(varve_flush(db, true), VARVE_OK);
+    settle(db);
+}
+
+static void get_all_long(struct varve_db *db)
+{
+    for (uint64_t i = 0; i < LONG_KEYS; i++)
+        get_long(db, i);
+}
+
+/* Index and filter of all tables take more than the cache. Where the budget has room for them no
+ * get opens a table; where it has not, tables are closed, and gets find all the same. */
+START_TEST(more_index_than_cache)
+{
+    struct crash_env *crash = crash_env_new(1);
+    struct fault_env *calls = fault_env_new(crash_env_env(crash));
+    struct varve_options options;
+    options_make(&options);
+    options.block_restart_interval = 1;
+    options.memory_budget_bytes = 0;
+    struct varve_db *db = rig_open(fault_env_env(calls), &options);
+    put_all_long(db);
+    get_all_long(db);
+    const struct varve_stats roomy = stats_of(db);
+    ck_assert_uint_gt(roomy.memory_table_bytes, options.block_cache_bytes / 2 * 3);
+    ck_assert_uint_le(roomy.cache_bytes, roomy.cache_bytes_max);
+    ck_assert_uint_eq(roomy.tables_open, roomy.tables);
+    uint64_t opens = fault_env_calls(calls, FAULT_OPEN);
+    const uint64_t reads = fault_env_calls(calls, FAULT_READ);
+    get_all_long(db);
+    ck_assert_uint_eq(fault_env_calls(calls, FAULT_OPEN), opens);
+    ck_assert_uint_le(fault_env_calls(calls, FAULT_READ), reads + LONG_KEYS);
+    ck_assert_int_eq(varve_close(db), VARVE_OK);
+
+    options.memory_budget_bytes = MIB(4); /* memtables and a full queue leave less than the cache */
+    db = rig_open(fault_env_env(calls), &options);
+    get_all_long(db);
+    opens = fault_env_calls(calls, FAULT_OPEN);
+    get_all_long(db);
+    ck_assert_uint_gt(fault_env_calls(calls, FAULT_OPEN), opens);
+    const struct varve_stats tight = stats_of(db);
+    ck_assert_uint_eq(tight.tables_open, 16); /* the fewest */
+    ck_assert_uint_gt(tight.tables, 16);
+    ck_assert_int_eq(varve_close(db), VARVE_OK);
+    fault_env_free(calls);
+    crash_env_free(crash);
+}
+END_TEST
+
+/* Where others take what was left, writes close tables and flush nothing early. */
+START_TEST(tables_give_way)
+{
+    struct crash_env *crash = crash_env_new(1);
+    struct varve_options options;
+    options_make(&options);
+    options.block_restart_interval = 1;
+    options.memory_budget_bytes = MIB(8);
+    struct varve_db *db = rig_open(crash_env_env(crash), &options);
+    put_all_long(db);
+    ck_assert_int_eq(varve_close(db), VARVE_OK);
+    db = rig_open(crash_env_env(crash), &options); /* no chunks rest in this one */
+    get_all_long(db);
+    const struct varve_stats roomy = stats_of(db);
+    ck_assert_uint_gt(roomy.memory_table_bytes, options.block_cache_bytes / 2 * 3);
+    const int64_t others = (int64_t)(MIB(8) / 10 * 9 - roomy.memory_used_bytes);
+    memory_budget_charge(&db->memory, MEMORY_READS, others);
+    const uint64_t memtable_bytes = stats_of(db).memory_memtable_bytes;
+    uint8_t *value = must_calloc(1, LARGE_BYTES); /* each more than blocks could give back */
+    for (size_t i = 0; i < 2; i++)
+        ck_assert_int_eq(varve_put(db, varve_slice(&i, sizeof i), varve_slice(value, LARGE_BYTES),
+                                   VARVE_SYNC_OFF, NULL),
+                         VARVE_OK);
+    free(value);
+    const struct varve_stats tight = stats_of(db);
+    ck_assert_uint_gt(tight.memory_memtable_bytes, memtable_bytes + LARGE_BYTES);
+    ck_assert_uint_lt(tight.tables_open, roomy.tables_open);
+    ck_assert_uint_gt(tight.tables_open, 16);
+    ck_assert_uint_le(tight.memory_used_bytes, MIB(8) / 10 * 9);
+    ck_assert_uint_eq(tight.early_flushes, roomy.early_flushes);
+    ck_assert_uint_eq(tight.memory_stalls, roomy.memory_stalls);
+    memory_budget_charge(&db->memory, MEMORY_READS, -others);
+    ck_assert_int_eq(varve_close(db), VARVE_OK);
+    crash_env_free(crash);
+}
+END_TEST
+
+static size_t together_bytes(const struct varve_options *options)
+{
+    struct memory_budget unused = {0};
+    memory_budget_init(&unused, limits_memory_bytes(options));
+    const size_t bytes = limits_cache_bytes(options, &unused);
+    memory_budget_deinit(&unused);
+    return bytes;
+}
+
+/* Blocks and tables have 64 MiB more than the cache, or what a budget leaves of these. */
+START_TEST(what_blocks_and_tables_may_take)
+{
+    struct varve_options options;
+    varve_options_init(&options);
+    ck_assert_uint_eq(together_bytes(&options), MIB(256 + 64));
+    options.memory_budget_bytes = MIB(1024);
+    ck_assert_uint_eq(together_bytes(&options), MIB(256 + 64));
+    options.memory_budget_bytes = MIB(800); /* 720, of which memtables 256 and the queue 200 */
+    ck_assert_uint_eq(together_bytes(&options), MIB(264));
+    options.memory_budget_bytes = MIB(700);
+    ck_assert_uint_eq(together_bytes(&options), MIB(256));
+}
+END_TEST
+
 START_TEST(budgets_that_do_not_fit)
 {
     struct varve_options options;
@@ -352,8 +504,8 @@ START_TEST(budget_by_itself)
     options_make(&options);
     options.memory_budget_bytes = 0;
     struct varve_db *db = rig_open(crash_env_env(crash), &options);
-    ck_assert_uint_eq(stats_of(db).memory_budget_bytes,
-                      8 * KIB(256) + options.block_cache_bytes + options.write_queue_bytes);
+    ck_assert_uint_eq(stats_of(db).memory_budget_bytes, 8 * KIB(256) + options.block_cache_bytes +
+                                                            MIB(64) + options.write_queue_bytes);
     ck_assert_int_eq(varve_close(db), VARVE_OK);
     crash_env_free(crash);
 }
@@ -408,6 +560,9 @@ int main(void)
     tcase_add_test(tests, pinned_memtables);
     tcase_add_test(tests, writes_wait_for_flushes);
     tcase_add_test(tests, cache_gives_way);
+    tcase_add_test(tests, more_index_than_cache);
+    tcase_add_test(tests, tables_give_way);
+    tcase_add_test(tests, what_blocks_and_tables_may_take);
     tcase_add_test(tests, budgets_that_do_not_fit);
     tcase_add_test(tests, budget_by_itself);
     tcase_add_test(tests, chunks_go_when_idle);

@@ -24,7 +24,8 @@ struct fixture {
     struct table_cache *cache;
 };
 
-static void set_up_cache(struct fixture *f, size_t open_max, size_t cache_bytes)
+static void set_up_cache(struct fixture *f, size_t open_max, size_t cache_bytes,
+                         size_t together_bytes)
 {
     *f = (struct fixture){0};
     tmpdir_make(&f->dir);
@@ -33,14 +34,15 @@ static void set_up_cache(struct fixture *f, size_t open_max, size_t cache_bytes)
     for (size_t i = 0; i < TABLES; i++)
         f->tables[i] = table_files_write(&f->dir, i + 1, &f->array, i * share, share);
     memory_budget_init(&f->memory, SIZE_MAX);
-    ck_assert_int_eq(block_cache_new(cache_bytes, &f->memory, &f->blocks), VARVE_OK);
+    ck_assert_int_eq(block_cache_new(cache_bytes, together_bytes, &f->memory, &f->blocks),
+                     VARVE_OK);
     ck_assert_int_eq(table_cache_new(env_posix(), f->dir.path, open_max, f->blocks, &f->cache),
                      VARVE_OK);
 }
 
 static void set_up(struct fixture *f, size_t open_max)
 {
-    set_up_cache(f, open_max, CACHE_BYTES);
+    set_up_cache(f, open_max, CACHE_BYTES, CACHE_BYTES);
 }
 
 static void tear_down(struct fixture *f)
@@ -119,7 +121,8 @@ START_TEST(memory)
     const size_t all = stats_of(&f).charged_bytes, one = all / TABLES;
     tear_down(&f);
 
-    set_up_cache(&f, TABLES, (all - 4 * one + one / 2) * 8 / 7);
+    const size_t cache_bytes = (all - 4 * one + one / 2) * 8 / 7;
+    set_up_cache(&f, TABLES, cache_bytes, cache_bytes);
     for (size_t i = 0; i < 3 * TABLES; i++) {
         table_cache_release(f.cache, acquire(&f, i % TABLES));
         ck_assert_uint_le(table_cache_open_count(f.cache), TABLES - 4);
@@ -130,9 +133,39 @@ START_TEST(memory)
     f.memory.limit_bytes = 2 * all;
     memory_budget_charge(&f.memory, MEMORY_MEMTABLES, (int64_t)(2 * all));
     ck_assert_uint_eq(table_cache_open_count(f.cache), TABLES - 4);
-    table_cache_trim(f.cache);
+    table_cache_trim(f.cache, 0);
     ck_assert_uint_eq(table_cache_open_count(f.cache), 16);
     memory_budget_charge(&f.memory, MEMORY_MEMTABLES, -(int64_t)(2 * all));
+    tear_down(&f);
+}
+END_TEST
+
+/* Beyond the cache's budget they stay open where there is room, and leave blocks an eighth. */
+START_TEST(memory_beyond_the_cache)
+{
+    struct fixture f;
+    set_up(&f, TABLES);
+    table_cache_release(f.cache, acquire(&f, 0));
+    const size_t one = stats_of(&f).charged_bytes, all = TABLES * (one + 16);
+    tear_down(&f);
+
+    const size_t cache_bytes = all / 2;
+    set_up_cache(&f, TABLES, cache_bytes, all + cache_bytes / 8);
+    for (size_t i = 0; i < TABLES; i++)
+        table_cache_release(f.cache, acquire(&f, i));
+    ck_assert_uint_eq(table_cache_open_count(f.cache), TABLES);
+    ck_assert_uint_gt(stats_of(&f).charged_bytes, cache_bytes);
+    table_cache_trim(f.cache, 0);
+    ck_assert_uint_eq(table_cache_open_count(f.cache), TABLES);
+
+    /* What others take of the limit neither tables nor blocks have. */
+    f.memory.limit_bytes = 2 * all;
+    memory_budget_charge(&f.memory, MEMORY_MEMTABLES, (int64_t)all);
+    table_cache_trim(f.cache, 0);
+    const size_t open = table_cache_open_count(f.cache);
+    ck_assert_uint_lt(open, TABLES);
+    ck_assert_uint_gt(open, 16);
+    memory_budget_charge(&f.memory, MEMORY_MEMTABLES, -(int64_t)all);
     tear_down(&f);
 }
 END_TEST
@@ -456,6 +489,7 @@ int main(void)
     tcase_add_test(tests, opened_once);
     tcase_add_test(tests, limit);
     tcase_add_test(tests, memory);
+    tcase_add_test(tests, memory_beyond_the_cache);
     tcase_add_test(tests, second_chance);
     tcase_add_test(tests, dropped_table);
     tcase_add_test(tests, missing_and_exchanged_tables);
