@@ -385,7 +385,7 @@ static bool fail_call(uint64_t at, enum varve_status failure)
 START_TEST(test_a_failure_leaves_nothing)
 {
     const enum varve_status failures[] = {VARVE_IO, VARVE_NO_SPACE};
-    const uint64_t stride = budget_choose(3, 1, 1);
+    const uint64_t stride = budget_choose(6, 1, 1);
     uint64_t at = 1 + budget_offset(stride);
     while (fail_call(at, failures[_i]))
         at += stride;

@@ -261,7 +261,7 @@ static void move_randomly(struct fixture *f, int moves)
 
 START_TEST(random_moves)
 {
-    const uint64_t stride = budget_choose(10, 3, 1);
+    const uint64_t stride = budget_choose(20, 6, 1);
     for (uint64_t seed = 1 + budget_offset(stride); seed <= 2000; seed += stride) {
         struct fixture f;
         set_up_random(&f, seed, false);

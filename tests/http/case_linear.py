@@ -10,7 +10,7 @@ from history import record
 from linear import Violation, check
 
 # histories, requests in each, kills in each
-BUDGETS = {"small": (2, 600, 2), "": (5, 2000, 3), "long": (50, 2000, 4)}
+BUDGETS = {"small": (2, 600, 2), "": (4, 2000, 3), "long": (50, 2000, 4)}
 # Small memtables, so that the kills also meet WAL switches, flushes and compactions.
 ENV = {"VARVE_MEMTABLE_ENTRIES": "1000"}
 MUTANTS = 8

@@ -190,7 +190,7 @@ int main(int argc, char **argv)
 {
     static struct run run;
     run.process.program = getenv("VARVED");
-    run.cycles = (unsigned)budget_choose(5, 10, 10);
+    run.cycles = (unsigned)budget_choose(3, 10, 10);
     run.seed = choose_seed();
     if (!parse_flags(argc, argv, &run)) {
         fprintf(stderr, "usage: kill_writers [--varved FILE] [--cycles N] [--seed S] [--set "
