@@ -1,7 +1,8 @@
 /*
  * engine/block_cache.h: verified data blocks in memory, in shards, within one byte budget that the
- * index and filter blocks of open tables are charged to as well. These may go beyond it as far as
- * there is memory; an eighth of it is left for blocks then. Pinned blocks stay. Thread safe.
+ * index and filter blocks of open tables are charged to as well. These may go beyond it by what
+ * block_cache_new is told; an eighth of it is left for blocks then. Pinned blocks stay. Thread
+ * safe.
  */
 #ifndef ENGINE_BLOCK_CACHE_H
 #define ENGINE_BLOCK_CACHE_H

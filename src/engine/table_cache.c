@@ -27,7 +27,7 @@
 #define SHARD_COUNT 16u
 #define BUCKET_COUNT 256u /* per shard: for 4,000 open tables about one in each */
 
-#define CLOSED_MOST 64u /* in one call */
+#define CLOSED_MOST 64u /* by one that opens or releases a table */
 
 /* So many stay open whatever they take: with fewer, every read would open what the one before it
  * has closed. */
